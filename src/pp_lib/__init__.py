@@ -1,0 +1,1 @@
+"""PhotoPilot: how a network reads a camera's settings from a photograph."""

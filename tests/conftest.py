@@ -1,0 +1,27 @@
+"""Fixtures that several areas share."""
+
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+SHARED = REPOSITORY.parent / "shared"
+
+
+def _shared_folder(name):
+    folder = SHARED / name
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is absent: put the project's shared folder beside the checkout to run this")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_photos():
+    """Give the folder of 216 real photographs with labels.csv."""
+    return _shared_folder("photos")
+
+
+@pytest.fixture(scope="session")
+def shared_raw():
+    """Give the folder of 17 RAW files, most of them only headers or damaged."""
+    return _shared_folder("raw")
