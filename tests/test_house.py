@@ -1,0 +1,91 @@
+"""The rules of the house: which way imports go, how long a module is, how cheap the import."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).resolve().parent.parent / "src" / "pp_lib"
+MODULES = sorted(SOURCE.rglob("*.py"))
+LONGEST_MODULE = 260  # "about 250 lines": one sitting
+LARGEST_LIBRARY = 4000  # "about 3,500 lines"
+
+# Data flows camera -> photos -> train; nn stands alone; verify is where nn and torch meet.
+MAY_IMPORT = {
+    "camera": {"camera"},
+    "nn": {"nn"},
+    "photos": {"photos", "camera"},
+    "train": {"train", "photos"},
+    "verify": {"verify", "nn", "train"},
+    "show": {"show"},
+    "cli": {"camera", "photos", "train", "verify", "cli"},
+}
+WITHOUT_TORCH = {"camera", "nn"}
+
+
+def area_of(module: Path) -> str:
+    relative = module.relative_to(SOURCE)
+    return relative.parts[0].removesuffix(".py")
+
+
+def imports_of(module: Path):
+    """Yield every absolute dotted name the module imports, relative ones resolved."""
+    package = ("pp_lib", *module.relative_to(SOURCE).parts[:-1])
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            stem = ".".join([*base, *(node.module.split(".") if node.module else [])])
+            yield stem
+            yield from (f"{stem}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda m: str(m.relative_to(SOURCE)))
+def test_imports_go_one_way(module):
+    area = area_of(module)
+    if area == "__init__":
+        allowed = set()
+    else:
+        assert area in MAY_IMPORT, f"{area} has no place in the house; give it one in MAY_IMPORT"
+        allowed = MAY_IMPORT[area]
+    areas = {path.stem if path.suffix else path.name for path in SOURCE.iterdir()}
+    for name in imports_of(module):
+        parts = name.split(".")
+        if parts[0] == "pp_lib" and len(parts) > 1 and parts[1] in areas:
+            assert parts[1] in allowed, f"{area} must not import {name}"
+        if area in WITHOUT_TORCH:
+            assert parts[0] not in {"torch", "torchvision"}, f"{area} must not import {name}"
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda m: str(m.relative_to(SOURCE)))
+def test_a_module_reads_in_one_sitting(module):
+    lines = len(module.read_text(encoding="utf-8").splitlines())
+    assert lines <= LONGEST_MODULE, f"{module.name} has {lines} lines: split it by idea"
+
+
+def test_the_library_stays_small():
+    total = sum(len(m.read_text(encoding="utf-8").splitlines()) for m in MODULES)
+    assert total <= LARGEST_LIBRARY
+
+
+@pytest.mark.parametrize(
+    ("statement", "heavy"),
+    [
+        ("import pp_lib", {"torch", "matplotlib", "sklearn", "scipy", "rawpy"}),
+        ("import pp_lib.camera", {"torch", "matplotlib", "sklearn", "rawpy"}),
+        ("import pp_lib.photos", {"torch", "matplotlib", "sklearn", "rawpy", "exifread"}),
+        ("import pp_lib.train", {"torch", "matplotlib", "sklearn"}),
+        ("import pp_lib.cli", {"torch", "matplotlib", "sklearn", "rawpy"}),
+    ],
+)
+def test_imports_are_cheap(statement, heavy):
+    code = (
+        f"{statement}; import sys; print(' '.join(m for m in {sorted(heavy)} if m in sys.modules))"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert loaded == [], f"{statement} loads {loaded}"

@@ -1,0 +1,62 @@
+"""What the files beside the library promise: one address, one list of dependencies, no local paths."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def tracked_files():
+    listing = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listing.returncode:
+        pytest.skip("not a git checkout: clone the repository with git to run this")
+    return [REPOSITORY / name for name in listing.stdout.split("\0") if name]
+
+
+def test_environment_lists_what_pyproject_lists():
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    environment = yaml.safe_load((REPOSITORY / "environment.yml").read_text())
+    (by_pip,) = (entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
+    wanted = project["dependencies"] + project["optional-dependencies"]["book"]
+    assert sorted(by_pip) == sorted([*wanted, "-e ."])
+    assert f"python{project['requires-python']}" in environment["dependencies"]
+
+
+def test_the_public_address_is_one_setting():
+    config = yaml.safe_load((REPOSITORY / "book" / "_config.yml").read_text())
+    address = config["repository"]["url"]
+    assert re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", address)
+    elsewhere = [
+        path.relative_to(REPOSITORY)
+        for path in tracked_files()
+        if path.is_file()
+        and path.suffix in {".md", ".py", ".toml", ".yml", ".cff", ".ipynb", ".js", ""}
+        and address.removeprefix("https://github.com/") in path.read_text(encoding="utf-8")
+        and path != REPOSITORY / "book" / "_config.yml"
+    ]
+    assert elsewhere == [], f"these repeat the address of book/_config.yml: {elsewhere}"
+
+
+def test_no_file_names_a_path_of_somebodys_machine():
+    local = re.compile(rb"(/root/|/home/\w+/|/work/\w+/|/Users/\w+/|/tmp/\w+/)")
+    for path in tracked_files():
+        if path.is_file() and path.suffix in {".md", ".py", ".toml", ".yml", ".ipynb", ".csv"}:
+            found = local.search(path.read_bytes())
+            assert not found, f"{path.relative_to(REPOSITORY)} names {found[0].decode()}"
+
+
+def test_citation_and_package_agree_on_the_version():
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
+    assert citation["version"] == project["version"]
