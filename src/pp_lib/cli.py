@@ -1,0 +1,101 @@
+"""The command `photopilot`: simulate, prepare and train from a shell."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="PhotoPilot: a network that reads a camera's settings from a photograph.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Run `photopilot`, turning a caller's mistake into one line rather than a traceback."""
+    try:
+        app()
+    except (ValueError, OSError, RuntimeError) as mistake:
+        typer.secho(f"photopilot: {mistake}", fg="red", err=True)
+        raise SystemExit(2) from mistake
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Argument(help="Folder for the DNG files.")],
+    n: Annotated[int, typer.Option("--n", min=1, help="How many photographs.")] = 100,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same pixels.")] = 0,
+    size: Annotated[int, typer.Option(min=32, help="Height and width in pixels, even.")] = 256,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; all cores if unset.")] = None,
+) -> None:
+    """Take photographs with the simulated camera and write them as DNG files."""
+    from .camera import simulate as take
+    from .camera import write_dng
+
+    out.mkdir(parents=True, exist_ok=True)
+    for i, photograph in enumerate(take(n, seed=seed, size=size, workers=workers)):
+        write_dng(out / f"sim_{seed}_{i:05d}.dng", photograph)
+    typer.echo(f"{n} photographs in {out}")
+
+
+@app.command()
+def prepare(
+    folder: Annotated[Path, typer.Argument(help="Photographs, RAW or JPEG, subfolders too.")],
+    out: Annotated[
+        Path | None, typer.Argument(help="Where to put them; prepared/<folder's name> if unset.")
+    ] = None,
+    size: Annotated[int, typer.Option(min=32, help="Height and width in pixels.")] = 256,
+    fit: Annotated[str, typer.Option(help="crop keeps the noise; resize keeps the view.")] = "crop",
+    workers: Annotated[int | None, typer.Option(min=1, help="Threads; all cores if unset.")] = None,
+) -> None:
+    """Develop and label a folder of photographs; what cannot be used is listed with its reason."""
+    from .photos import HEADS, read_manifest
+    from .photos import prepare as develop_and_label
+
+    out = out or Path("prepared") / folder.resolve().name
+    report = develop_and_label(folder, out, size=size, fit=fit, workers=workers)
+    rows = read_manifest(out)
+    for head, bins in HEADS.items():
+        counts = [sum(row.labels[head] == k for row in rows) for k in range(bins.n_classes)]
+        shown = ", ".join(f"{name}: {n}" for name, n in zip(bins.names, counts, strict=True))
+        typer.echo(f"{head:>8}  {shown}")
+    typer.echo(f"labels   {report.manifest}\nset aside {report.rejected_csv}")
+
+
+@app.command()
+def train(
+    folder: Annotated[
+        Path | None, typer.Argument(help="A prepared folder; simulated photographs if unset.")
+    ] = None,
+    simulated: Annotated[
+        int, typer.Option(min=32, help="How many photographs to simulate without a folder.")
+    ] = 1000,
+    weights: Annotated[str, typer.Option(help="Backbone: imagenet, camera or random.")] = "random",
+    epochs: Annotated[int, typer.Option(min=1)] = 12,
+    batch_size: Annotated[int, typer.Option(min=1)] = 32,
+    views: Annotated[int, typer.Option(min=1, help="Random crops cached per photograph.")] = 2,
+    lr: Annotated[float, typer.Option(help="Adam's learning rate.")] = 1e-3,
+    seed: Annotated[int, typer.Option(help="Decides the split, the crops and the weights.")] = 0,
+    out: Annotated[Path, typer.Option(help="Where history and trained heads go.")] = Path("runs/last"),
+) -> None:
+    """Train the three heads on a frozen VGG16 and compare them with guessing."""
+    from .photos import simulated_photographs
+    from .train import train_heads
+
+    folder = folder or simulated_photographs(simulated, seed=seed)
+    result = train_heads(
+        folder,
+        weights=weights,
+        epochs=epochs,
+        batch_size=batch_size,
+        views=views,
+        lr=lr,
+        seed=seed,
+        out=out,
+    )
+    typer.echo(result.table())
+    typer.echo(f"history and heads in {out}")
+    typer.echo(json.dumps(result.summary()))
