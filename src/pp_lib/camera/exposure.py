@@ -186,27 +186,28 @@ def auto_exposure(light_ev100, *, focal_length_mm=50, tripod=False, rng):
 def _intent(mode, target, widest, steady_s, rng):
     """Say what a photographer wants, and what gives way, in which order, to the light."""
     fastest, slowest = 1 / 8000, 2.0
-    to_iso = (_S, 100, 6400)
-    rescue = [(_T, fastest, steady_s * 2), (_N, widest, 22), (_S, 100, 12800), (_T, fastest, 30)]
+    base = int(rng.choice((100, 200, 400), p=(0.5, 0.25, 0.25)))  # the ISO one leaves it at
+    to_iso = (_S, base, 6400)
+    rescue = [(_T, fastest, steady_s * 2), (_N, widest, 22), (_S, base, 12800), (_T, fastest, 30)]
     if mode == "aperture":
         if rng.random() < 0.45:
             N = widest * 2.0 ** rng.uniform(0, 1)  # a subject before a blurred background
         else:
             N = 2.0 ** rng.uniform(2.6, 4.4)  # everything sharp: f/6.3 .. f/22
-        return [N, steady_s, 100], [(_T, fastest, steady_s), to_iso, *rescue]
+        return [N, steady_s, base], [(_T, fastest, steady_s), to_iso, *rescue]
     if mode == "shutter":
         if rng.random() < 0.45:
             t = 2.0 ** -rng.uniform(8.5, 11)  # freeze: 1/360 .. 1/2000
         else:
             t = 2.0 ** -rng.uniform(2.5, 5.5)  # let it flow: 1/6 .. 1/45
-        return [5.6, t, 100], [(_N, widest, 22), to_iso, (_T, fastest, slowest), *rescue]
+        return [5.6, t, base], [(_N, widest, 22), to_iso, (_T, fastest, slowest), *rescue]
     if mode == "program":
         N = 2.0 ** np.clip((target - 3) / 4, 1.2, 3.5)  # the camera's own middle way
-        return [N, steady_s, 100], [(_T, fastest, steady_s), to_iso, *rescue]
+        return [N, steady_s, base], [(_T, fastest, steady_s), to_iso, *rescue]
     if mode == "manual":
         N, t = 2.0 ** rng.uniform(1.5, 4.3), 2.0 ** -rng.uniform(4, 10.5)
-        give_way = [(_S, 100, 12800), (_T, fastest, max(t, steady_s)), (_N, widest, 22)]
-        return [N, t, 400], give_way + rescue
+        give_way = [(_S, base, 12800), (_T, fastest, max(t, steady_s)), (_N, widest, 22)]
+        return [N, t, base], give_way + rescue
     iso = 100 * 2.0 ** rng.integers(0, 2)
     return [2.0 ** rng.uniform(2.4, 4.4), 0.1, iso], [(_T, fastest, 4), (_N, widest, 22), *rescue]
 

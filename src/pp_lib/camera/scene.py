@@ -129,7 +129,7 @@ def make_scene(rng, size=256):
     shape = picture_shape(size)
     light_ev100 = _light_level(rng)
     focal_length_mm = int(rng.choice(LENSES_MM))
-    tripod = bool(rng.random() < (0.25 if light_ev100 < 12 else 0.12))
+    tripod = bool(rng.random() < (0.30 if light_ev100 < 12 else 0.12))
     palette = PALETTES[rng.integers(len(PALETTES))]
     focus_distance_m, distances_m = _distances(focal_length_mm, rng)
     paints = _paint(shape, palette, light_ev100, rng)
@@ -139,7 +139,7 @@ def make_scene(rng, size=256):
         Layer(paint, distance_m, *_sway(distance_m, focal_length_mm, rng))
         for paint, distance_m in zip(paints, distances_m, strict=True)
     )
-    angle, speed = rng.uniform(0, 2 * np.pi), 0.014 * np.exp(0.45 * rng.standard_normal())
+    angle, speed = rng.uniform(0, 2 * np.pi), 0.018 * np.exp(0.3 * rng.standard_normal())
     shake_rad_s = (0.0, 0.0) if tripod else (speed * np.sin(angle), speed * np.cos(angle))
     warmth = float(np.clip((8.5 - light_ev100) / 4 + 0.4 * rng.standard_normal(), 0, 1))
     illuminant = _DAYLIGHT ** (1 - warmth) * _TUNGSTEN**warmth
@@ -158,8 +158,8 @@ def make_scene(rng, size=256):
 
 def _light_level(rng):
     """Night streets, rooms, shade, sun: where people take photographs."""
-    mean, spread = ((4.0, 1.0), (7.5, 1.3), (11.5, 1.2), (14.5, 0.7))[
-        rng.choice(4, p=(0.16, 0.28, 0.30, 0.26))
+    mean, spread = ((4.5, 1.0), (8.0, 1.3), (11.5, 1.2), (14.5, 0.7))[
+        rng.choice(4, p=(0.14, 0.30, 0.32, 0.24))
     ]
     return float(mean + spread * np.clip(rng.standard_normal(), -2, 2))
 
@@ -178,11 +178,11 @@ def _distances(focal_length_mm, rng):
 def _sway(distance_m, focal_length_mm, rng):
     """Velocity and reach, such that on the sensor near and far things move alike."""
     m_per_px = 1e-3 * PIXEL_PITCH_UM * distance_m / focal_length_mm
-    if rng.random() < 0.25:
+    if rng.random() < 0.15:
         return (0.0, 0.0), 10 * m_per_px
     angle = rng.uniform(0, 2 * np.pi)
-    speed = 260 * np.exp(0.5 * rng.standard_normal()) * m_per_px
-    reach = 16 * np.exp(0.3 * rng.standard_normal()) * m_per_px
+    speed = 280 * np.exp(0.35 * rng.standard_normal()) * m_per_px
+    reach = 22 * np.exp(0.3 * rng.standard_normal()) * m_per_px
     return (speed * np.sin(angle), speed * np.cos(angle)), reach
 
 
