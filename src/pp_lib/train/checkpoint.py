@@ -1,0 +1,88 @@
+"""Trained heads as a safetensors file: numbers only, nothing in it can run."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from pp_lib.photos.bins import HEADS
+
+from .features import backbone_sha256
+
+_PARTS = ("shared.", "heads.")
+
+
+def save_heads(model, path):
+    """Write the shared layers and the heads, whole or not at all.
+
+    The file also says which backbone they were trained on: on any other they mean nothing.
+
+    Returns
+    -------
+    pathlib.Path
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    metadata = {
+        "weights": model.weights,
+        "seed": json.dumps(model.seed),
+        "backbone_sha256": backbone_sha256(model),
+        "classes": json.dumps({name: bins.names for name, bins in HEADS.items()}),
+    }
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".heads-") as folder:
+        part = Path(folder) / path.name
+        save_file(_head_state(model), part, metadata=metadata)
+        os.replace(part, path)
+    return path
+
+
+def load_heads(model, path):
+    """Read a file of `save_heads` into a model with the same backbone.
+
+    Raises
+    ------
+    ValueError
+        When the file is damaged, its arrays are not those of the model, or its heads were
+        trained on another backbone. The model is then left as it was.
+    """
+    metadata, state = _read(path)
+    expected = {name: tuple(v.shape) for name, v in _head_state(model).items()}
+    found = {name: tuple(v.shape) for name, v in state.items()}
+    if found != expected:
+        differ = sorted(n for n in {*found, *expected} if found.get(n) != expected.get(n))
+        listed = ", ".join(f"{n}: expected {expected.get(n)}, got {found.get(n)}" for n in differ)
+        raise ValueError(f"{path} holds other heads than the model's: {listed}")
+    if metadata.get("backbone_sha256") != backbone_sha256(model):
+        raise ValueError(
+            f"{path} was trained on another backbone (weights={metadata.get('weights')!r}, "
+            f"seed={metadata.get('seed')}) than the model's (weights={model.weights!r}, "
+            f"seed={model.seed}): build the model with the same ones"
+        )
+    model.load_state_dict(state, strict=False)
+    return model
+
+
+def read_heads_metadata(path):
+    """Give ``weights``, ``seed`` and ``classes`` of a file of `save_heads`, to build its model."""
+    metadata, _ = _read(path)
+    return {
+        "weights": metadata.get("weights"),
+        "seed": json.loads(metadata.get("seed", "null")),
+        "classes": json.loads(metadata.get("classes", "{}")),
+    }
+
+
+def _head_state(model):
+    state = model.state_dict()
+    return {name: v.cpu().contiguous() for name, v in state.items() if name.startswith(_PARTS)}
+
+
+def _read(path):
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{path} is no safetensors file, or a damaged one: {error}") from error

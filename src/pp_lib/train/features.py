@@ -1,0 +1,229 @@
+"""A frozen backbone always answers the same: ask it once, keep the answers, train on them."""
+
+import copy
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch.utils.data import DataLoader, RandomSampler, SequentialSampler
+from tqdm.auto import tqdm
+
+from pp_lib.photos.bins import HEADS
+
+from .device import choose_device, seeded
+
+# Measured by benchmarks/features.py: four photographs' activations stay in a CPU's cache.
+BATCH_SIZE = {"cpu": 4, "cuda": 256}
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """The backbone's output for every view of every photograph, with the labels.
+
+    Attributes
+    ----------
+    features : torch.Tensor, (N * views, 512, h, w), bfloat16 unless asked otherwise
+        First one view of all photographs, then the next view of all.
+    labels : torch.Tensor of int64, (N * views, 3)
+        One column a head, in the order of ``HEADS``.
+    photo : torch.Tensor of int64, (N * views,)
+        Which photograph of the data set each row shows.
+    fingerprint : dict of str
+        What the features were made from; see `fingerprint`.
+    """
+
+    features: torch.Tensor
+    labels: torch.Tensor
+    photo: torch.Tensor
+    fingerprint: dict
+
+    def __post_init__(self):
+        n = len(self.features)
+        if self.features.ndim != 4 or not self.features.is_floating_point():
+            raise ValueError(
+                f"features must be (N, 512, h, w) floating, "
+                f"got {tuple(self.features.shape)} {self.features.dtype}"
+            )
+        if self.labels.shape != (n, len(HEADS)) or self.labels.dtype != torch.int64:
+            raise ValueError(
+                f"labels must be ({n}, {len(HEADS)}) int64, "
+                f"got {tuple(self.labels.shape)} {self.labels.dtype}"
+            )
+        if self.photo.shape != (n,):
+            raise ValueError(f"photo must be ({n},), got {tuple(self.photo.shape)}")
+
+    def __len__(self):
+        return len(self.features)
+
+    def save(self, path):
+        """Write to a safetensors file, whole or not at all."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tensors = {"features": self.features, "labels": self.labels, "photo": self.photo}
+        tensors = {name: t.cpu().contiguous() for name, t in tensors.items()}
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".features-") as folder:
+            part = Path(folder) / path.name
+            save_file(tensors, part, metadata={"fingerprint": json.dumps(self.fingerprint)})
+            os.replace(part, path)
+        return path
+
+    @classmethod
+    def load(cls, path, expected=None):
+        """Read a file of `save`.
+
+        Raises
+        ------
+        ValueError
+            When the file is no such cache, or was made from something else than `expected`
+            (a fingerprint); the message names what differs.
+        """
+        try:
+            with safe_open(path, framework="pt") as file:
+                found = json.loads((file.metadata() or {})["fingerprint"])
+                tensors = {k: file.get_tensor(k) for k in ("features", "labels", "photo")}
+        except FileNotFoundError:
+            raise
+        except Exception as error:  # safetensors raises its own type, derived from Exception
+            raise ValueError(f"{path} is no feature cache ({error}): delete it") from error
+        if expected is not None and found != expected:
+            differ = [k for k in {*found, *expected} if found.get(k) != expected.get(k)]
+            raise ValueError(
+                f"the features in {path} are stale: made with other {', '.join(sorted(differ))}; "
+                "delete the file or choose another one"
+            )
+        return cls(**tensors, fingerprint=found)
+
+
+def extract_features(
+    model,
+    data,
+    *,
+    views=1,
+    batch_size=None,
+    dtype=torch.bfloat16,
+    seed=0,
+    device=None,
+    num_workers=0,
+    cache=None,
+    progress=True,
+):
+    """Send every photograph through the backbone `views` times and keep what comes out.
+
+    Parameters
+    ----------
+    model : ThreeHeadVGG16
+        Its ``features`` are used, in evaluation mode; the model itself is not changed.
+    data : Dataset or DataLoader
+        Items ``(image (3, H, W), {"aperture": int, "iso": int, "shutter": int})``. Of a loader
+        only its data set and number of workers are used: features keep the data set's order.
+    views : int
+        How often each photograph is read. With a random transform each reading is another view.
+    batch_size : int, optional
+        Photographs at a time; what was measured to be fastest on the device if left out.
+    dtype : torch.dtype
+        In which the convolutions are computed and the features kept. bfloat16 has 8 bits of
+        precision, which costs about 1 % of a feature and saves two thirds of the time.
+    seed : int
+        Decides the views. The caller's global random state is left as it was.
+    device : str or torch.device, optional
+        Where to compute: a GPU if there is one. The features come back to the CPU.
+    cache : path, optional
+        A safetensors file: read if it is there and was made from the same things, else written.
+
+    Raises
+    ------
+    ValueError
+        For no photographs, for fewer than one view, and for a stale cache.
+    """
+    if views < 1:
+        raise ValueError(f"views must be at least 1, got {views}")
+    if isinstance(data, DataLoader):
+        if not isinstance(data.sampler, SequentialSampler | RandomSampler):
+            raise ValueError(
+                f"a loader with a {type(data.sampler).__name__} does not read every photograph "
+                "once: pass the data set with those photographs instead"
+            )
+        data, num_workers = data.dataset, data.num_workers
+    if len(data) == 0:
+        raise ValueError("the data set holds no photograph: nothing to extract")
+    device = choose_device(device)
+
+    made_from = {}
+    if cache is not None:
+        made_from = fingerprint(model, data, views=views, seed=seed, dtype=dtype)
+        if Path(cache).exists():
+            return FeatureSet.load(cache, expected=made_from)
+
+    # Autocast would do the same arithmetic, but it does not keep the casts of frozen weights, so
+    # it casts them anew for every batch. A copy cast once is bit for bit the same and faster.
+    backbone = copy.deepcopy(model.features).eval().requires_grad_(False)
+    backbone = backbone.to(device, dtype, memory_format=torch.channels_last)
+    loader = DataLoader(
+        data, batch_size=batch_size or BATCH_SIZE[device.type], num_workers=num_workers
+    )
+    features, labels = [], []
+    with (
+        seeded(seed),  # transforms draw from the global state
+        torch.inference_mode(),
+        tqdm(total=views * len(data), desc="features", unit="photo", disable=not progress) as bar,
+    ):
+        for _ in range(views):
+            for x, y in loader:
+                x = x.to(device, dtype, memory_format=torch.channels_last)  # (B, 3, H, W)
+                features.append(backbone(x).contiguous().cpu())  # (B, 512, h, w)
+                labels.append(torch.stack([y[name] for name in HEADS], dim=1).long())  # (B, 3)
+                bar.update(len(x))
+    result = FeatureSet(
+        features=torch.cat(features),
+        labels=torch.cat(labels),
+        photo=torch.arange(len(data)).repeat(views),
+        fingerprint=made_from,
+    )
+    if cache is not None:
+        result.save(cache)
+    return result
+
+
+def fingerprint(model, dataset, *, views, seed, dtype):
+    """Say what features are made from, so that others are not taken for them.
+
+    Hashes the backbone's weights and the picture files themselves: a second for some thousand
+    photographs, against minutes for their features.
+
+    Returns
+    -------
+    dict of str
+    """
+    if not hasattr(dataset, "rows") or not hasattr(dataset, "folder"):
+        raise ValueError(
+            f"a {type(dataset).__name__} cannot be cached: only a data set with .folder and .rows "
+            "(PhotoDataset) can say which pictures it holds"
+        )
+    photos = hashlib.sha256()
+    for row in dataset.rows:
+        photos.update(repr((row.id, [row.labels[name] for name in HEADS])).encode())
+        photos.update((Path(dataset.folder) / row.image).read_bytes())
+    return {
+        "backbone": backbone_sha256(model),
+        "photos": photos.hexdigest(),
+        "transform": repr(dataset.transform),
+        "views": str(views),
+        "seed": str(seed),
+        "dtype": str(dtype),
+    }
+
+
+def backbone_sha256(model):
+    """Hash the weights of the backbone: features and heads only fit the one they were made on."""
+    digest = hashlib.sha256()
+    for name, value in model.features.state_dict().items():
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(value.detach().cpu().numpy()))
+    return digest.hexdigest()
