@@ -72,6 +72,24 @@ def texture_bank():
     return np.exp(np.stack(fields)).astype(np.float32)
 
 
+def leaf_scale_px(shape):
+    """Give the length that leaves, shadows and lamps are measured by.
+
+    A small picture is filled by a few leaves. A large one shows both larger leaves and more of
+    them: its centre is still a picture.
+
+    Parameters
+    ----------
+    shape : (H, W)
+
+    Returns
+    -------
+    float
+        In pixels.
+    """
+    return min(min(shape), (256 * min(shape)) ** 0.5)
+
+
 def backdrop(shape, palette, *, lamps, rng):
     """Paint the layer at the back: a soft ground, many leaves on it, lamps at night.
 
@@ -89,7 +107,8 @@ def backdrop(shape, palette, *, lamps, rng):
     (4, H, W) float32
         Premultiplied RGB and coverage, which is 1 everywhere.
     """
-    scale, density = min(shape), max(shape) / min(shape)
+    scale = leaf_scale_px(shape)
+    density = shape[0] * shape[1] / scale**2
     cloud = _patch(texture_bank()[1], shape, rng)
     mix = np.clip(1.6 * (cloud - 0.7), 0, 1)
     low, high = palette[:2, :, None, None]
@@ -100,7 +119,7 @@ def backdrop(shape, palette, *, lamps, rng):
     ground = 0.6 * palette[:2].mean(0) + 0.4 * palette  # leaves far away, paler than those in front
     draw_leaves(paint, round(38 * density), 0.03 * scale, 0.15 * scale, ground, rng)
     if lamps:
-        for _ in range(rng.integers(3, 9)):
+        for _ in range(round(rng.integers(3, 9) * density)):
             colour = np.array([1.0, rng.uniform(0.55, 0.95), rng.uniform(0.2, 0.8)], np.float32)
             radius = max(1.2, 0.006 * scale * rng.uniform(0.7, 1.6))
             _draw_lamp(paint, rng.uniform(0, 1, 2) * shape, radius, colour * rng.uniform(8, 30))
@@ -181,10 +200,9 @@ def _window(centre, half, shape):
 
 def _patch(texture, shape, rng):
     """Cut a piece from a seamless texture, turned or mirrored by chance."""
-    if rng.random() < 0.5:
-        texture = texture.T
-    texture = texture[:: rng.choice((-1, 1)), :: rng.choice((-1, 1))]
-    top, left = rng.integers(0, _BANK_SIZE, 2)
+    turn, flip_y, flip_x, top, left = rng.integers(0, (2, 2, 2, _BANK_SIZE, _BANK_SIZE))
+    texture = texture.T if turn else texture
+    texture = texture[:: 1 - 2 * flip_y, :: 1 - 2 * flip_x]
     if shape[0] <= _BANK_SIZE - top and shape[1] <= _BANK_SIZE - left:
         return texture[top : top + shape[0], left : left + shape[1]]
     rows, columns = np.arange(top, top + shape[0]), np.arange(left, left + shape[1])

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import scipy.fft
 
-from pp_lib.camera.leaves import PALETTES, backdrop, draw_leaves
+from pp_lib.camera.leaves import PALETTES, backdrop, draw_leaves, leaf_scale_px
 from pp_lib.camera.sensor import PIXEL_PITCH_UM
 
 MEAN_REFLECTANCE = 0.18  # what a light meter takes the world for
@@ -188,7 +188,7 @@ def _sway(distance_m, focal_length_mm, rng):
 
 def _paint(shape, palette, light_ev100, rng):
     """Four layers of leaves, back to front; the first has no hole."""
-    scale = min(shape)
+    scale = leaf_scale_px(shape)
     paints = [backdrop(shape, palette, lamps=light_ev100 < 7, rng=rng)]
     density = shape[0] * shape[1] / scale**2
     for count, smallest, largest in ((14, 0.05, 0.16), (9, 0.08, 0.22), (3, 0.10, 0.26)):
@@ -203,9 +203,9 @@ def _cast_shadows(paints):
     shape = paints[0].shape[1:]
     fy = np.fft.fftfreq(shape[0]).astype(np.float32)[:, None]
     fx = np.fft.rfftfreq(shape[1]).astype(np.float32)[None, :]
-    spread = np.float32(0.02 * min(shape))
+    spread = np.float32(0.02 * leaf_scale_px(shape))
     soft = np.exp(-2 * (np.pi * spread) ** 2 * (fy**2 + fx**2))
-    offset = round(0.03 * min(shape))
+    offset = round(0.03 * leaf_scale_px(shape))
     for k, behind in enumerate(paints[:-1]):
         spectrum = scipy.fft.rfft2(paints[k + 1][3]) * soft
         shadow = scipy.fft.irfft2(spectrum, s=shape, overwrite_x=True)
