@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "pp_lib"
 MODULES = sorted(SOURCE.rglob("*.py"))
 LONGEST_MODULE = 260  # "about 250 lines": one sitting
-LARGEST_LIBRARY = 4000  # "about 3,500 lines"
+LARGEST_LIBRARY = 3500  # lines of code; docstrings, comments and blank lines teach and do not count
 
 # Data flows camera -> photos -> train; nn stands alone; verify is where nn and torch meet.
 MAY_IMPORT = {
@@ -66,9 +67,26 @@ def test_a_module_reads_in_one_sitting(module):
     assert lines <= LONGEST_MODULE, f"{module.name} has {lines} lines: split it by idea"
 
 
+def lines_of_code(module: Path) -> int:
+    """Count the lines that hold code, leaving out docstrings, comments and blank lines."""
+    silent = {
+        *(tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE),
+        *(tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING, tokenize.ENDMARKER),
+    }
+    lines = set()
+    with module.open("rb") as stream:
+        for token in tokenize.tokenize(stream.readline):
+            if token.type not in silent:
+                lines.update(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        if documented and ast.get_docstring(node) is not None:
+            lines -= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    return len(lines)
+
+
 def test_the_library_stays_small():
-    total = sum(len(m.read_text(encoding="utf-8").splitlines()) for m in MODULES)
-    assert total <= LARGEST_LIBRARY
+    assert sum(map(lines_of_code, MODULES)) <= LARGEST_LIBRARY
 
 
 @pytest.mark.parametrize(

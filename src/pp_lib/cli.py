@@ -1,6 +1,5 @@
 """The command `photopilot`: simulate, prepare and train from a shell."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -29,7 +28,7 @@ def simulate(
     n: Annotated[int, typer.Option("--n", min=1, help="How many photographs.")] = 100,
     seed: Annotated[int, typer.Option(help="The same seed gives the same pixels.")] = 0,
     size: Annotated[int, typer.Option(min=32, help="Height and width in pixels, even.")] = 256,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; all cores if unset.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; else all cores.")] = None,
 ) -> None:
     """Take photographs with the simulated camera and write them as DNG files."""
     from .camera import simulate as take
@@ -79,7 +78,7 @@ def train(
     views: Annotated[int, typer.Option(min=1, help="Random crops cached per photograph.")] = 2,
     lr: Annotated[float, typer.Option(help="Adam's learning rate.")] = 1e-3,
     seed: Annotated[int, typer.Option(help="Decides the split, the crops and the weights.")] = 0,
-    out: Annotated[Path, typer.Option(help="Where history and trained heads go.")] = Path("runs/last"),
+    out: Annotated[Path, typer.Option(help="For history and trained heads.")] = Path("runs/last"),
 ) -> None:
     """Train the three heads on a frozen VGG16 and compare them with guessing."""
     from .photos import simulated_photographs
@@ -96,6 +95,6 @@ def train(
         seed=seed,
         out=out,
     )
+    typer.echo(f"frozen backbone: {weights}")
     typer.echo(result.table())
     typer.echo(f"history and heads in {out}")
-    typer.echo(json.dumps(result.summary()))
