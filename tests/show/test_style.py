@@ -6,8 +6,8 @@ import pytest
 from pp_lib.show import style
 from pp_lib.show.style import COLOURS
 
-# The pages' backgrounds: white, and pydata-sphinx-theme's dark page.
-BACKGROUNDS = ("#ffffff", "#14181e")
+# The pages' backgrounds: white, and the dark page of the theme.
+BACKGROUNDS = ("#ffffff", "#121212")
 # WCAG 2.1, success criterion 1.4.11: graphical objects need 3:1.
 GRAPHICS = 3.0
 

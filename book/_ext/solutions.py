@@ -1,0 +1,35 @@
+"""Name the button that opens a solution after the solution, not "Show code cell content"."""
+
+import re
+
+from docutils import nodes
+from sphinx.transforms import SphinxTransform
+
+TITLE = re.compile(r"#\s*@title\s+(.+)")
+
+
+class NameSolutions(SphinxTransform):
+    """Give collapsed cells that begin with ``# @title ...`` that title, as Colab does."""
+
+    default_priority = 850
+
+    def apply(self, **kwargs):
+        """Go through the page's collapsed cells."""
+        for cell in self.document.findall(nodes.container):
+            if cell.get("nb_element") != "cell_code" or not cell.get("hide_mode"):
+                continue
+            source = next(cell.findall(nodes.literal_block), None)
+            match = TITLE.match(source.astext()) if source is not None else None
+            if match is None:
+                continue
+            name = match[1].strip()
+            cell["prompt_show"], cell["prompt_hide"] = name, name
+            # The title is now on the button; the code need not begin with it.
+            source[:] = [nodes.Text(source.astext().partition("\n")[2])]
+            source.rawsource = source.astext()  # equal to the text, or it is not highlighted
+
+
+def setup(app):
+    """Register the transform."""
+    app.add_transform(NameSolutions)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
