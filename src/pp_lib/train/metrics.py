@@ -100,7 +100,9 @@ def wilson_interval(successes, n, confidence=0.95):
     centre = p + z**2 / (2 * n)
     half = z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
     scale = 1 + z**2 / n
-    return max(0.0, float((centre - half) / scale)), min(1.0, float((centre + half) / scale))
+    # rounding must not push p itself, or an end at 0 or 1, out of the interval
+    low, high = min(p, (centre - half) / scale), max(p, (centre + half) / scale)
+    return max(0.0, float(low)), min(1.0, float(high))
 
 
 def summary(labels, predicted, labels_train=None):
