@@ -49,13 +49,16 @@ def texture_bank():
     def noise(slope, stretch_y=1.0, stretch_x=1.0):
         radius = np.hypot(fy * stretch_y, fx * stretch_x)
         radius[0, 0] = 1.0
-        spectrum = scipy.fft.rfft2(rng.standard_normal((_BANK_SIZE, _BANK_SIZE)))
-        spectrum *= np.maximum(radius, 4 / _BANK_SIZE) ** -slope
+        white = rng.standard_normal((_BANK_SIZE, _BANK_SIZE), dtype=np.float32)
+        spectrum = scipy.fft.rfft2(white)
+        spectrum *= (np.maximum(radius, 4 / _BANK_SIZE) ** -slope).astype(np.float32)
         spectrum[0, 0] = 0
         field = scipy.fft.irfft2(spectrum, s=(_BANK_SIZE, _BANK_SIZE))
         return field / field.std()
 
-    y, x = np.mgrid[:_BANK_SIZE, :_BANK_SIZE] * (2 * np.pi / _BANK_SIZE)
+    y, x = np.mgrid[:_BANK_SIZE, :_BANK_SIZE].astype(np.float32) * np.float32(
+        2 * np.pi / _BANK_SIZE
+    )
     fields = [
         0.30 * noise(1.0),  # marble: the spectrum of natural pictures
         0.22 * noise(1.4),

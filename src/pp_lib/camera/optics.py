@@ -2,19 +2,15 @@ r"""The lens: from a scene's layers to the light that falls on the sensor.
 
 Chapter 2. Three blurs, each an integral of the light over a little figure: the circle of
 confusion of what is out of focus, the line along which something moves while the shutter is open,
-and the Airy disc by which a small aperture spreads even a perfect point. In the frequency domain
-each is a product with a known transfer function, exact to a fraction of a pixel.
+and the Airy disc by which a small aperture spreads even a perfect point.
 """
-
-from functools import lru_cache
 
 import numpy as np
 import scipy.fft
-import scipy.special
 
 from pp_lib.camera.sensor import PIXEL_PITCH_UM
+from pp_lib.camera.transfer import diffraction_transfer, disc_transfer, line_transfer
 
-WAVELENGTH_UM = 0.55  # green, where the eye and the sensor see best
 _NEGLIGIBLE_PX = 0.25  # blurs below a quarter of a pixel cannot be seen beside the pixel itself
 
 
@@ -64,74 +60,6 @@ def circle_of_confusion_px(
     return 1e3 * blur_mm / pixel_pitch_um
 
 
-def disc_transfer(diameter_px, shape):
-    r"""Transfer function of an evenly filled disc: :math:`2 J_1(\pi c \rho) / (\pi c \rho)`.
-
-    Parameters
-    ----------
-    diameter_px : float
-        c >= 0.
-    shape : (H, W)
-
-    Returns
-    -------
-    (H, W // 2 + 1) float32
-        Over the frequencies of `scipy.fft.rfft2`; 1 at frequency 0, so no light is lost.
-    """
-    radius, bins = _radial_frequencies(tuple(shape))
-    x = np.pi * diameter_px * radius
-    x[0] = 1.0
-    profile = 2 * scipy.special.j1(x) / x
-    profile[0] = 1.0
-    return profile.astype(np.float32)[bins]
-
-
-def diffraction_transfer(f_number, shape, pixel_pitch_um=PIXEL_PITCH_UM):
-    r"""Transfer function of a round aperture and of the square pixel behind it.
-
-    .. math:: \frac{2}{\pi}\left(\arccos\nu - \nu\sqrt{1 - \nu^2}\right), \quad
-        \nu = \lambda N \rho / p
-
-    Parameters
-    ----------
-    f_number : positive number
-        N: the blur grows with it, about 1.3 pixels at f/11, 2.6 at f/22.
-    shape : (H, W)
-    pixel_pitch_um : positive number
-        p.
-
-    Returns
-    -------
-    (H, W // 2 + 1) float32
-
-    Notes
-    -----
-    Chapter 2. J. Goodman, Introduction to Fourier Optics, section 6.3.
-    """
-    radius, bins = _radial_frequencies(tuple(shape))
-    nu = np.minimum(radius * WAVELENGTH_UM * float(f_number) / pixel_pitch_um, 1.0)
-    profile = 2 / np.pi * (np.arccos(nu) - nu * np.sqrt(1 - nu**2))
-    fy, fx = _frequencies(tuple(shape))
-    return profile.astype(np.float32)[bins] * np.sinc(fy) * np.sinc(fx)
-
-
-def line_transfer(dy_px, dx_px, shape):
-    r"""Transfer function of a straight motion: :math:`\operatorname{sinc}(f_y d_y + f_x d_x)`.
-
-    Parameters
-    ----------
-    dy_px, dx_px : float
-        The path on the sensor while the shutter is open.
-    shape : (H, W)
-
-    Returns
-    -------
-    (H, W // 2 + 1) float32
-    """
-    fy, fx = _frequencies(tuple(shape))
-    return np.sinc(fy * np.float32(dy_px) + fx * np.float32(dx_px))
-
-
 def path_px(rate_px_s, reach_px, exposure_time_s):
     r"""Path on the sensor: even at first, bounded by how far a hand or a leaf sways.
 
@@ -176,10 +104,14 @@ def image_on_sensor(scene, settings):
     """
     picture = None
     for layer in scene.layers:  # back to front
-        paint = _blur(layer.paint, _layer_transfer(layer, scene, settings))
-        picture = paint[:3] if picture is None else picture * (1 - paint[3]) + paint[:3]
+        transfer = _layer_transfer(layer, scene, settings)
+        if picture is None:  # the backdrop covers everything: no need to blur its coverage
+            picture = _blur(layer.paint[:3], transfer)
+            continue
+        paint = _blur(layer.paint, transfer)
+        picture = picture * (1 - paint[3]) + paint[:3]
     transfer = diffraction_transfer(settings.f_number, picture.shape[1:])
-    path = _path(scene.shake_rad_s, scene.shake_reach_rad, 1.0, settings)
+    path = exposure_path_px(scene.shake_rad_s, scene.shake_reach_rad, 1.0, settings)
     if np.hypot(*path) > _NEGLIGIBLE_PX:
         transfer *= line_transfer(*path, picture.shape[1:])
     return np.maximum(_blur(picture, transfer), 0)
@@ -193,16 +125,38 @@ def _layer_transfer(layer, scene, settings):
     )
     if circle > _NEGLIGIBLE_PX:
         transfer = disc_transfer(circle, shape)
-    path = _path(layer.velocity_m_s, layer.reach_m, layer.distance_m, settings)
+    path = exposure_path_px(layer.velocity_m_s, layer.reach_m, layer.distance_m, settings)
     if np.hypot(*path) > _NEGLIGIBLE_PX:
         line = line_transfer(*path, shape)
         transfer = line if transfer is None else transfer * line
     return transfer
 
 
-def _path(velocity, reach, distance_m, settings):
-    """(dy, dx) in pixels of something moving across; angles are distances at 1 m."""
-    # A small angle in radians times the focal length is a length on the sensor.
+def exposure_path_px(velocity, reach, distance_m, settings):
+    """Give the path of something that moves across while the shutter is open.
+
+    Parameters
+    ----------
+    velocity : (2,) floats
+        Down and to the right, in m/s; or a hand's turn in rad/s with a distance of 1 m, because a
+        small angle times the focal length is a length on the sensor.
+    reach : float
+        In m (or rad), > 0.
+    distance_m : float
+    settings : Settings
+
+    Returns
+    -------
+    (float, float)
+        Down and to the right, in pixels.
+
+    Raises
+    ------
+    ValueError
+        If the reach is not positive.
+    """
+    if not reach > 0:
+        raise ValueError(f"reach must be > 0, got {reach!r}; something that stands has velocity 0")
     px_per_m = 1e3 * float(settings.focal_length_mm) / (PIXEL_PITCH_UM * distance_m)
     speed = float(np.hypot(*velocity))
     if speed == 0:
@@ -223,23 +177,3 @@ def _blur(planes, transfer):
         spectrum *= transfer
         blurred[k : k + step] = scipy.fft.irfft2(spectrum, s=shape, overwrite_x=True)
     return blurred
-
-
-@lru_cache(maxsize=4)
-def _frequencies(shape):
-    """Frequencies fy (H, 1) and fx (1, W // 2 + 1) float32, in cycles a pixel."""
-    fy = np.fft.fftfreq(shape[0]).astype(np.float32)[:, None]
-    return fy, np.fft.rfftfreq(shape[1]).astype(np.float32)[None, :]
-
-
-@lru_cache(maxsize=4)
-def _radial_frequencies(shape):
-    """Fine grid of radial frequencies, and for each 2-D frequency its place in it.
-
-    A table, because Bessel functions and arc cosines of every frequency would cost more than the
-    Fourier transforms; the grid is 16 times finer than the transform's own.
-    """
-    fy, fx = _frequencies(shape)
-    count = 16 * max(shape)
-    bins = np.rint(np.hypot(fy, fx) * np.float32((count - 1) / np.sqrt(0.5))).astype(np.int32)
-    return np.linspace(0, np.sqrt(0.5), count), bins

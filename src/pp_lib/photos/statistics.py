@@ -51,7 +51,9 @@ def hand_made_statistics(image):
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"image must be (H, W, 3) uint8, got {image.dtype} {image.shape}")
     if min(image.shape[:2]) < 3 * _BLOCK:
-        raise ValueError(f"image must be at least {3 * _BLOCK} pixels high and wide, got {image.shape}")
+        raise ValueError(
+            f"image must be at least {3 * _BLOCK} pixels high and wide, got {image.shape}"
+        )
     rgb = image.astype(np.float32)
     luma = rgb @ np.array([0.2126, 0.7152, 0.0722], np.float32)
     return np.array(
