@@ -27,6 +27,7 @@ from jupytext.compare import NotebookDifference, compare_notebooks
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from tqdm import tqdm
+from traitlets.config import Config
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from stamp import stamp  # noqa: E402  (the folder is no package: it is Sphinx's)
@@ -169,7 +170,9 @@ async def _execute_one(chapter, notebook, bar):
     """Run one notebook in a fresh kernel and an empty folder; return the failure, or None."""
     # Taken before the run: a library file that changes meanwhile must leave the result stale.
     now = stamp(notebook, chapter.src)
-    with tempfile.TemporaryDirectory(prefix="photopilot-") as empty:
+    with tempfile.TemporaryDirectory() as empty, tempfile.TemporaryDirectory() as sockets:
+        # Sockets that are files: ports on this machine could be listened to, and ipykernel warns.
+        kernel = {"transport": "ipc", "connection_file": f"{sockets}/kernel.json"}
         client = NotebookClient(
             notebook,
             timeout=CELL_TIMEOUT_S,
@@ -177,6 +180,7 @@ async def _execute_one(chapter, notebook, bar):
             resources={"metadata": {"path": empty}},
             record_timing=False,
             on_cell_executed=lambda **_: bar.update(),
+            config=Config({"KernelManager": kernel} if os.name == "posix" else {}),
         )
         try:
             await client.async_execute()

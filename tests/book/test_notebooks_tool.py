@@ -1,0 +1,300 @@
+"""The tool that keeps a chapter's two files one, tried on a small repository of its own."""
+
+import importlib.util
+import shutil
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, REPOSITORY / "book" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickling look a module up by its name
+    spec.loader.exec_module(module)
+    return module
+
+
+pytest.importorskip(
+    "jupytext", reason="the book's tools are not installed: pip install -e '.[book]'"
+)
+stamp = load("stamp").stamp
+notebooks = load("notebooks")
+
+LIBRARY = {
+    "__init__.py": "",
+    "photos/__init__.py": "from pp_lib.photos.exif import read\n",
+    "photos/exif.py": "from . import stops\n\ndef read():\n    return stops.STOP\n",
+    "photos/stops.py": "STOP = 1\n",
+    "unrelated.py": "X = 1\n",
+    "train/__init__.py": (
+        "import importlib\n"
+        "_HOMES = {'fit': 'loop', 'accuracy': 'metrics'}\n"
+        "def __getattr__(name):\n"
+        "    return getattr(importlib.import_module(f'pp_lib.train.{_HOMES[name]}'), name)\n"
+    ),
+    "train/loop.py": "def fit(): pass\n",
+    "train/metrics.py": "from pp_lib.train.deep import base\n",
+    "train/deep.py": "base = 1\n",
+    "show/__init__.py": "",
+    "show/explorer.py": "PATH = 'explorer.js'\n",
+    "show/explorer.js": "export default 1\n",
+}
+
+CHAPTER = """\
+---
+jupytext:
+  formats: ipynb,md:myst
+  notebook_metadata_filter: -photopilot
+kernelspec:
+  display_name: Python 3
+  language: python
+  name: python3
+---
+
+# A chapter
+
+```{code-cell} ipython3
+x = 20
+```
+
+Some prose.
+
+```{code-cell} ipython3
+print(x + 1)
+```
+"""
+
+
+def write_library(src, changes=()):
+    for name, text in {**LIBRARY, **dict(changes)}.items():
+        path = src / "pp_lib" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+@pytest.fixture
+def src(tmp_path):
+    write_library(tmp_path / "src")
+    return tmp_path / "src"
+
+
+def notebook(*sources):
+    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(s) for s in sources])
+
+
+def changes_stamp(src, source, changes):
+    """Return whether a change to the library makes a notebook with this code stale."""
+    before = stamp(notebook(source), src)
+    write_library(src, changes)
+    after = stamp(notebook(source), src)
+    write_library(src)
+    return before != after
+
+
+@pytest.mark.parametrize(
+    ("source", "module", "stale"),
+    [
+        ("from pp_lib.photos import read", "photos/exif.py", True),
+        ("from pp_lib.photos import read", "photos/stops.py", True),  # through a relative import
+        ("from pp_lib.photos import read", "__init__.py", True),
+        ("from pp_lib.photos import read", "unrelated.py", False),
+        ("import pp_lib.photos.stops as s", "photos/exif.py", True),  # the package runs first
+        ("from pp_lib import photos", "photos/stops.py", True),
+        ("if True:\n    from pp_lib import unrelated", "unrelated.py", True),
+        ("%pip install x\nif 1:\n    !ls\nimport pp_lib.unrelated", "unrelated.py", True),
+        ("__import__('importlib').import_module('pp_lib.unrelated')", "unrelated.py", True),
+        ("import numpy", "__init__.py", False),
+        # names that a package looks up on first use
+        ("from pp_lib.train import fit", "train/loop.py", True),
+        ("from pp_lib.train import fit", "train/metrics.py", False),
+        ("from pp_lib.train import accuracy", "train/deep.py", True),
+        ("from pp_lib.train import accuracy", "train/loop.py", False),
+        ("import pp_lib.train", "train/loop.py", True),  # which names it uses cannot be seen
+        ("from pp_lib import train", "train/deep.py", True),
+        ("from pp_lib.train import *", "train/metrics.py", True),
+        # a file that belongs to a module
+        ("from pp_lib.show import explorer", "show/explorer.js", True),
+    ],
+)
+def test_a_stamp_depends_on_what_is_imported_and_on_nothing_else(src, source, module, stale):
+    changed = LIBRARY[module].replace("1", "2") + "# changed\n"
+    assert changes_stamp(src, source, {module: changed}) is stale
+
+
+def test_every_character_of_the_code_counts_and_no_word_of_the_prose(src):
+    one = notebook("x = 1", "y = 2")
+    assert stamp(one, src) != stamp(notebook("x = 1", "y = 3"), src)
+    assert stamp(one, src) != stamp(notebook("x = 1\ny = 2"), src)
+    assert stamp(one, src) != stamp(notebook("y = 2", "x = 1"), src)
+    one.cells.insert(1, nbformat.v4.new_markdown_cell("Some words."))
+    one.cells[0].outputs.append(nbformat.v4.new_output("stream", text="hello"))
+    assert stamp(one, src) == stamp(notebook("x = 1", "y = 2"), src)
+
+
+def test_a_stamp_does_not_depend_on_where_the_repository_lies(src, tmp_path):
+    source = "from pp_lib.photos import read"
+    shutil.copytree(src, tmp_path / "elsewhere" / "src")
+    assert stamp(notebook(source), src) == stamp(notebook(source), tmp_path / "elsewhere" / "src")
+
+
+def test_a_stamp_does_not_depend_on_line_ends(src):
+    before = stamp(notebook("import pp_lib.unrelated"), src)
+    (src / "pp_lib" / "unrelated.py").write_bytes(b"X = 1\r\n")
+    assert stamp(notebook("import pp_lib.unrelated"), src) == before
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [("x = (", "code cell 1 is not Python"), ("import pp_lib.nothing", "no such module")],
+)
+def test_code_that_cannot_be_followed_is_an_error(src, source, message):
+    with pytest.raises(ValueError, match=message):
+        stamp(notebook(source), src)
+
+
+def test_the_real_library_can_be_followed():
+    """Every module of pp_lib, imported by name, gives a stamp."""
+    src = REPOSITORY / "src"
+    for path in sorted((src / "pp_lib").rglob("*.py")):
+        name = ".".join(path.relative_to(src).with_suffix("").parts).removesuffix(".__init__")
+        assert len(stamp(notebook(f"import {name}"), src)) == 64
+
+
+# --- the whole tool, with real kernels -------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory):
+    """Give a repository whose one chapter has just been executed."""
+    repository = tmp_path_factory.mktemp("executed")
+    write_library(repository / "src")
+    (repository / "chapters").mkdir()
+    text = CHAPTER.replace("x = 20", "import sys\n\nx = 20")
+    (repository / "chapters" / "01_one.md").write_text(text)
+    assert notebooks.main(["execute"], repository=repository) == 0
+    return repository
+
+
+@pytest.fixture
+def repository(executed, tmp_path):
+    shutil.copytree(executed, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def edit(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def check(repository, capsys):
+    status = notebooks.main(["check"], repository=repository)
+    return status, capsys.readouterr().err
+
+
+def test_execute_writes_outputs_and_stamp_and_nothing_that_changes_from_run_to_run(executed):
+    path = executed / "chapters" / "01_one.ipynb"
+    stored = nbformat.read(path, as_version=4)
+    assert stored.cells[-1].outputs[0].text == "21\n"
+    assert len(stored.metadata.photopilot.stamp) == 64
+    assert "version" not in stored.metadata.language_info
+    assert all("execution" not in cell.metadata for cell in stored.cells)
+    assert "photopilot" not in (executed / "chapters" / "01_one.md").read_text().split("---")[2]
+    before = path.read_bytes()
+    assert notebooks.main(["execute", "--force"], repository=executed) == 0
+    assert path.read_bytes() == before
+
+
+def test_check_is_content_with_what_execute_made(repository, capsys):
+    assert check(repository, capsys) == (0, "")
+
+
+def test_check_fails_after_one_changed_character_of_code(repository, capsys):
+    edit(repository / "chapters" / "01_one.md", "x + 1", "x + 2")
+    status, said = check(repository, capsys)
+    assert status == 1
+    assert "differ" in said
+    assert notebooks.main(["sync"], repository=repository) == 0
+    status, said = check(repository, capsys)
+    assert status == 1
+    assert "stale" in said
+
+
+def test_check_fails_after_one_changed_character_of_prose_and_sync_is_enough(repository, capsys):
+    edit(repository / "chapters" / "01_one.md", "Some prose.", "Some proze.")
+    status, said = check(repository, capsys)
+    assert status == 1
+    assert "differ" in said
+    assert notebooks.main(["sync"], repository=repository) == 0
+    assert check(repository, capsys) == (0, "")
+
+
+def test_check_fails_after_a_change_in_a_module_that_a_module_imports(repository, capsys):
+    path = repository / "chapters" / "01_one.md"
+    edit(path, "import sys", "from pp_lib.photos import read")
+    notebooks.main(["sync"], repository=repository)
+    stored = nbformat.read(path.with_suffix(".ipynb"), as_version=4)
+    for cell in stored.cells:
+        cell.execution_count = 1 if cell.cell_type == "code" else None
+    stored.metadata["photopilot"] = {"stamp": stamp(stored, repository / "src")}
+    nbformat.write(stored, path.with_suffix(".ipynb"))
+    assert check(repository, capsys) == (0, "")
+    edit(repository / "src" / "pp_lib" / "unrelated.py", "1", "2")
+    assert check(repository, capsys) == (0, "")
+    edit(repository / "src" / "pp_lib" / "photos" / "stops.py", "1", "2")
+    status, said = check(repository, capsys)
+    assert status == 1
+    assert "stale" in said
+
+
+@pytest.mark.parametrize("how", ["stripped", "absent"])
+def test_check_fails_without_outputs(repository, capsys, how):
+    path = repository / "chapters" / "01_one.ipynb"
+    if how == "absent":
+        path.unlink()
+    else:
+        stored = nbformat.read(path, as_version=4)
+        for cell in stored.cells:
+            if cell.cell_type == "code":
+                cell.outputs, cell.execution_count = [], None
+        nbformat.write(stored, path)
+    status, said = check(repository, capsys)
+    assert status == 1
+    assert "make notebooks" in said
+
+
+def test_check_changes_nothing(repository, capsys):
+    edit(repository / "chapters" / "01_one.md", "x + 1", "x + 2")
+    before = {p: p.read_bytes() for p in repository.rglob("*") if p.is_file()}
+    check(repository, capsys)
+    assert {p: p.read_bytes() for p in repository.rglob("*") if p.is_file()} == before
+
+
+def test_a_chapter_that_raises_fails_loudly_and_the_old_results_stay(repository, capsys):
+    path = repository / "chapters" / "01_one.ipynb"
+    before = path.read_bytes()
+    edit(path.with_suffix(".md"), "print(x + 1)", "print(x + y)")
+    assert notebooks.main(["execute"], repository=repository) == 1
+    said = capsys.readouterr().err
+    assert "01_one raised" in said
+    assert "NameError" in said
+    assert path.read_bytes() == before
+
+
+def test_a_chapter_that_leaves_files_behind_fails(repository, capsys):
+    edit(repository / "chapters" / "01_one.md", "print(x + 1)", 'open("left.txt", "w").close()')
+    assert notebooks.main(["execute"], repository=repository) == 1
+    assert "left.txt" in capsys.readouterr().err
+
+
+def test_a_notebook_without_text_and_an_unknown_name_are_errors(repository, capsys):
+    assert notebooks.main(["check", "99_none"], repository=repository) == 1
+    assert "there are 01_one" in capsys.readouterr().err
+    (repository / "chapters" / "01_one.md").rename(repository / "chapters" / "02_two.md")
+    assert notebooks.main(["execute"], repository=repository) == 1
+    assert "no .md beside 01_one.ipynb" in capsys.readouterr().err

@@ -1,0 +1,348 @@
+"""The built book in a real browser, from file://, with every request to another host refused."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+HTML = REPOSITORY / "book" / "_build" / "html"
+TOC = yaml.safe_load((REPOSITORY / "book" / "_toc.yml").read_text())
+PAGES = [TOC["root"]] + [entry["file"] for part in TOC["parts"] for entry in part["chapters"]]
+TELEPHONE_PX = 390
+# WCAG 2.1, success criterion 1.4.3: text needs a contrast of 4.5:1.
+READABLE = 4.5
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def sources():
+    yield from (REPOSITORY / "chapters").glob("*.ipynb")
+    for path in (REPOSITORY / "book").rglob("*"):
+        inside = path.relative_to(REPOSITORY / "book").parts
+        if path.is_file() and inside[0] != "_build" and "__pycache__" not in inside:
+            yield path
+
+
+@pytest.fixture(scope="session")
+def html():
+    """Give the folder of the built pages; build them where they are missing or stale."""
+    command = Path(sys.executable).with_name("jupyter-book")
+    if not command.is_file():
+        pytest.skip("jupyter-book is absent: pip install -e '.[book]'")
+    index = HTML / "index.html"
+    if not index.is_file() or any(p.stat().st_mtime > index.stat().st_mtime for p in sources()):
+        done = subprocess.run(
+            [command, "build", ".", "--config", "book/_config.yml", "--toc", "book/_toc.yml"]
+            + ["--path-output", "book", "-W", "-n", "-q"],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+        index.touch()
+    return HTML
+
+
+@pytest.fixture(scope="session")
+def browser():
+    sync_api = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is absent: pip install -e '.[test]'"
+    )
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    if not chromium:
+        pytest.skip("no browser: apt-get install chromium, or set CHROMIUM to one's path")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+class Visit:
+    """One page, opened and settled, with all that went wrong on the way."""
+
+    def __init__(self, browser, url, *, scheme="light", width=1280):
+        self.context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme
+        )
+        self.wrong = []
+        self.page = self.context.new_page()
+        self.page.route("**/*", self._only_files)
+        self.page.on("console", self._console)
+        self.page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))
+        self.page.on("requestfailed", lambda r: self.wrong.append(f"failed: {r.url}"))
+        self.page.goto(url)
+        if url.endswith("/html/index.html"):  # it only leads to the first page
+            self.page.wait_for_url(f"**/{TOC['root']}.html")
+        self.settle()
+
+    def settle(self):
+        self.page.wait_for_load_state("load")
+        self.page.evaluate("() => window.MathJax?.startup?.promise")
+        self.page.evaluate("() => document.fonts.ready.then(() => true)")
+
+    def _only_files(self, route):
+        if urlsplit(route.request.url).scheme in {"file", "data", "blob"}:
+            route.continue_()
+        else:
+            self.wrong.append(f"request to another host: {route.request.url}")
+            route.abort()
+
+    def _console(self, message):
+        if message.type in {"error", "warning"}:
+            self.wrong.append(f"console {message.type}: {message.text}")
+
+    def close(self):
+        self.context.close()
+
+
+@pytest.fixture
+def fresh(html, browser):
+    """Open a page for one test alone, which may click about in it."""
+    visits = []
+
+    def open_(page, **kwargs):
+        visits.append(Visit(browser, f"file://{html}/{page}.html", **kwargs))
+        return visits[-1]
+
+    yield open_
+    for one in visits:
+        one.close()
+
+
+@pytest.fixture(scope="session")
+def visit(html, browser):
+    """Open a page once for all tests that only look at it."""
+    visits = {}
+
+    def open_(page, *, scheme="light", width=1280):
+        key = (page, scheme, width)
+        if key not in visits:
+            visits[key] = Visit(browser, f"file://{html}/{page}.html", scheme=scheme, width=width)
+        return visits[key]
+
+    yield open_
+    for one in visits.values():
+        one.close()
+
+
+# --- in the browser ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", [*PAGES, "index", "search", "genindex"])
+def test_a_page_opens_offline_without_a_complaint(visit, page):
+    opened = visit(page)
+    assert opened.wrong == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_mathematics_is_typeset_with_the_vendored_fonts(visit, page):
+    opened = visit(page)
+    state = opened.page.evaluate(
+        """() => ({
+            formulas: document.querySelectorAll('.math').length,
+            bare: [...document.querySelectorAll('.math')]
+                .filter(e => !e.querySelector('mjx-container')).map(e => e.textContent),
+            errors: [...document.querySelectorAll('mjx-merror, [data-mjx-error]')]
+                .map(e => e.dataset.mjxError || e.textContent),
+            fonts: [...document.fonts]
+                .filter(f => f.family.includes('MJX') && f.status === 'loaded').length,
+        })"""
+    )
+    assert state["bare"] == []
+    assert state["errors"] == []
+    assert (state["fonts"] > 0) == (state["formulas"] > 0)
+    # A formula that was not recognised stays behind as text between dollars.
+    prose = opened.page.locator(".bd-article :is(p, li, td)").all_inner_texts()
+    assert not re.search(r"\$\\|\\tag\{", "\n".join(prose))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_picture_says_what_it_shows(visit, page):
+    silent = visit(page).page.evaluate(
+        """() => [
+            ...[...document.querySelectorAll('img')].filter(e => !(e.alt || '').trim()),
+            // The copy buttons' icons are named by their buttons.
+            ...[...document.querySelectorAll('svg:not([aria-hidden=true], button svg)')].filter(
+                e => e.getAttribute('role') !== 'img' || !(e.getAttribute('aria-label') ||
+                    (e.getAttribute('aria-labelledby') || '').split(' ')
+                        .map(id => document.getElementById(id)?.textContent || '')
+                        .join('')).trim()),
+        ].map(e => e.outerHTML.slice(0, 200))"""
+    )
+    assert silent == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_ids_in_the_article_are_the_pages_only_ones_and_references_resolve(visit, page):
+    state = visit(page).page.evaluate(
+        """() => {
+            const count = {}, lost = [];
+            for (const e of document.querySelectorAll('.bd-article [id]'))
+                count[e.id] = (count[e.id] || 0) + 1;
+            for (const e of document.querySelectorAll('.bd-article svg *'))
+                for (const a of e.attributes) {
+                    const m = a.value.match(/url\\(#([^)]+)\\)/) ||
+                        (a.name === 'href' && a.value.match(/^#(.+)/));
+                    if (m && !document.getElementById(m[1])) lost.push(m[1]);
+                }
+            return {twice: Object.keys(count).filter(k => count[k] > 1), lost};
+        }"""
+    )
+    assert state == {"twice": [], "lost": []}
+
+
+@pytest.mark.parametrize("page", [*PAGES, "search"])
+def test_nothing_is_wider_than_a_telephone(visit, page):
+    opened = visit(page, width=TELEPHONE_PX).page
+    # An open solution must fit as well as a closed one.
+    opened.evaluate("() => document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    assert opened.evaluate("() => document.documentElement.scrollWidth") <= TELEPHONE_PX
+    sticking_out = opened.evaluate(
+        """width => [...document.querySelectorAll('.bd-article *')].filter(e => {
+            if (e.getBoundingClientRect().right <= width + 1) return false;
+            for (let p = e.parentElement; p; p = p.parentElement)
+                if (['auto', 'scroll', 'hidden', 'clip'].includes(getComputedStyle(p).overflowX)
+                    && p.getBoundingClientRect().right <= width + 1) return false;
+            return e.checkVisibility();
+        }).map(e => e.outerHTML.slice(0, 120))""",
+        TELEPHONE_PX,
+    )
+    assert sticking_out == []
+
+
+INK = """() => {
+    const rgb = c => c.match(/[\\d.]+/g).map(Number);
+    const behind = e => {
+        for (; e; e = e.parentElement) {
+            const c = rgb(getComputedStyle(e).backgroundColor);
+            if (c.length === 3 || c[3] > 0.99) return c;
+        }
+        return [255, 255, 255];
+    };
+    const of = e => [rgb(getComputedStyle(e).color), behind(e)];
+    return {
+        page: behind(document.querySelector('.bd-article')),
+        ink: [...document.querySelectorAll('.bd-article figure svg')].map(of),
+        text: [...document.querySelectorAll('.bd-article :is(p, figcaption, summary, h1, h2)')]
+            .filter(e => e.checkVisibility()).map(of),
+        figures: document.querySelectorAll('.bd-article svg.pp-figure').length,
+    };
+}"""
+
+
+def luminance(rgb):
+    """WCAG 2.1 relative luminance."""
+    linear = [c / 3294.6 if c <= 10.03 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in rgb[:3]]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(pair):
+    low, high = sorted(map(luminance, pair))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_text_and_figures_can_be_read_in_light_and_dark(visit, page):
+    opened = {scheme: visit(page, scheme=scheme) for scheme in ("light", "dark")}
+    seen = {scheme: one.page.evaluate(INK) for scheme, one in opened.items()}
+    assert opened["dark"].wrong == []
+    assert luminance(seen["light"]["page"]) > 0.8
+    assert luminance(seen["dark"]["page"]) < 0.05
+    for scheme, state in seen.items():
+        for pair in state["ink"] + state["text"]:
+            assert contrast(pair) >= READABLE, (scheme, pair)
+        # Every figure is in the page itself, where it can follow the theme.
+        assert len(state["ink"]) >= state["figures"]
+
+
+def test_the_theme_button_changes_a_figures_ink(fresh):
+    page = next(page for page in PAGES if page.startswith("chapters/"))
+    opened = fresh(page).page
+    ink = "() => getComputedStyle(document.querySelector('svg.pp-figure')).color"
+    if not opened.query_selector("svg.pp-figure"):
+        pytest.skip(f"{page} has no figure")
+    before = opened.evaluate(ink)
+    for _ in range(3):  # auto, light, dark in some order
+        opened.click(".theme-switch-button:visible")
+        if opened.evaluate("() => document.documentElement.dataset.theme") == "dark":
+            break
+    assert opened.evaluate(ink) != before
+
+
+def test_search_finds_words_offline(fresh):
+    opened = fresh("search")
+    field = opened.page.locator("input[name=q]:visible").first
+    field.fill("aperture")
+    field.press("Enter")
+    opened.page.wait_for_selector("#search-results li a", timeout=10_000)
+    opened.page.wait_for_load_state("load")
+    assert "q=aperture" in opened.page.url
+    assert opened.wrong == []
+
+
+# --- in the files -----------------------------------------------------------------------------
+
+
+class Links(HTMLParser):
+    """Collect a page's links, ids and inline pictures."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.links, self.ids = [], set()
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        if "id" in attrs:
+            self.ids.add(attrs["id"])
+        self.links += [attrs[k] for k in ("href", "src") if attrs.get(k) and tag != "use"]
+
+
+@pytest.fixture(scope="session")
+def parsed(html):
+    folders = [html, html / "book", html / "chapters"]
+    return {p: Links(p.read_text()) for folder in folders for p in folder.glob("*.html")}
+
+
+def test_only_what_the_contents_name_is_built(html, parsed):
+    built = {p.relative_to(html).with_suffix("").as_posix() for p in parsed}
+    assert built == {*PAGES, "index", "search", "genindex"}
+
+
+def test_every_link_inside_the_book_leads_somewhere(parsed):
+    for path, page in parsed.items():
+        for link in page.links:
+            parts = urlsplit(link)
+            if parts.scheme or link.startswith("//"):
+                continue
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            assert target.exists(), f"{path.name}: {link}"
+            if parts.fragment and target in parsed:
+                ids = parsed[target].ids
+                assert unquote(parts.fragment) in ids, f"{path.name}: {link}"
+
+
+def test_links_to_other_hosts_are_the_repositorys_or_colabs_or_cited(parsed):
+    """The public address is one setting; nothing else on a page may repeat it by hand."""
+    config = yaml.safe_load((REPOSITORY / "book" / "_config.yml").read_text())
+    address = config["repository"]["url"]
+    for path, page in parsed.items():
+        for link in page.links:
+            if "github.com" in link and "photopilot" in link.lower():
+                colab = address.replace("https://github.com", "/github")
+                assert link.startswith(address) or colab in link, f"{path.name}: {link}"
