@@ -189,6 +189,7 @@ def _intent(mode, target, widest, steady_s, rng):
     base = int(rng.choice((100, 200, 400), p=(0.5, 0.25, 0.25)))  # the ISO one leaves it at
     to_iso = (_S, base, 6400)
     rescue = [(_T, fastest, steady_s * 2), (_N, widest, 22), (_S, base, 12800), (_T, fastest, 30)]
+    rescue += [(_S, 100, 12800), (_N, widest, 22)]  # very bright: give up the ISO one left it at
     if mode == "aperture":
         if rng.random() < 0.45:
             N = widest * 2.0 ** rng.uniform(0, 1)  # a subject before a blurred background
@@ -208,7 +209,7 @@ def _intent(mode, target, widest, steady_s, rng):
         N, t = 2.0 ** rng.uniform(1.5, 4.3), 2.0 ** -rng.uniform(4, 10.5)
         give_way = [(_S, base, 12800), (_T, fastest, max(t, steady_s)), (_N, widest, 22)]
         return [N, t, base], give_way + rescue
-    iso = 100 * 2.0 ** rng.integers(0, 2)
+    iso = 100 * 2.0 ** rng.integers(0, 3)
     return [2.0 ** rng.uniform(2.4, 4.4), 0.1, iso], [(_T, fastest, 4), (_N, widest, 22), *rescue]
 
 
@@ -218,5 +219,6 @@ def _settle(wanted, target, give_way):
     for which, low, high in give_way:
         missing = ev100(wanted[_N], wanted[_T], wanted[_S]) - target  # stops of light missing
         value = wanted[which] * 2.0 ** (missing / _STOPS_PER_OCTAVE[which])
-        wanted[which] = float(np.clip(value, low, high))
+        # A limit stops a change; it does not move what was wanted beyond it.
+        wanted[which] = float(np.clip(value, min(low, wanted[which]), max(high, wanted[which])))
     return wanted

@@ -113,7 +113,8 @@ def simulate(n, *, seed=0, size=256, workers=None, progress=True):
     ValueError
         If n, seed, size or workers is out of range.
     """
-    for name, value, least in (("n", n, 0), ("seed", seed, 0), ("workers", workers or 1, 1)):
+    wanted = 1 if workers is None else workers
+    for name, value, least in (("n", n, 0), ("seed", seed, 0), ("workers", wanted, 1)):
         if not isinstance(value, int | np.integer) or value < least:
             raise ValueError(f"{name} must be a whole number >= {least}, got {value!r}")
     shape = picture_shape(size)
