@@ -179,9 +179,10 @@ def nominal_stop(value, kind: str) -> Fraction:
     """Give the nominal third stop that a recorded value spells, or the value itself.
 
     A value spells a stop if it lies within `NOMINAL_TOLERANCE` of the nominal number (5.6, 1/30) or
-    within `EXACT_TOLERANCE` of the exact one (2^(5/2) = 5.657, 2^-5 = 1/32). Anything else is a setting of its own, as telephones
-    and compact zooms have, and stays exactly as it is. ISO values are whole numbers whose full
-    stops are exact (100 * 2^k): there is no second spelling, so nothing is snapped; 201 is not 200.
+    within `EXACT_TOLERANCE` of the exact one (2^(5/2) = 5.657, 2^-5 = 1/32). Anything else is a
+    setting of its own, as telephones and compact zooms have, and stays exactly as it is. ISO values
+    are whole numbers whose full stops are exact (100 * 2^k): there is no second spelling, so
+    nothing is snapped; 201 is not 200.
 
     Parameters
     ----------

@@ -4,8 +4,6 @@ A crop keeps each pixel as it is, and with it the noise that tells of the ISO. A
 pixels and the noise with them. Neither ever enlarges: that would invent pixels.
 """
 
-import struct
-
 import numpy as np
 
 from pp_lib.photos.files import UnusablePhoto, is_raw, open_photo, open_raw
@@ -113,18 +111,9 @@ def _read_image(path) -> np.ndarray:
             if error.errno is not None:  # the system's, not Pillow's
                 raise
             raise UnusablePhoto(path, "damaged", f"Pillow: {error}") from error
-        except (
-            ValueError,
-            TypeError,
-            SyntaxError,
-            EOFError,
-            LookupError,
-            ArithmeticError,
-            AttributeError,
-            struct.error,
-        ) as error:  # fmt: skip  what Pillow's parsers raise
-            if isinstance(error, UnusablePhoto):
-                raise
+        except (UnusablePhoto, MemoryError):
+            raise
+        except Exception as error:  # a parser of strangers' bytes may raise anything
             detail = f"Pillow: {type(error).__name__}: {error}"
             raise UnusablePhoto(path, "damaged", detail) from error
     return _UPRIGHT.get(orientation, lambda a: a)(pixels)
@@ -140,13 +129,16 @@ def _check_jpeg_ends(path, stream) -> None:
 
     A download that was cut and then padded decodes without complaint, its missing part flat grey.
     An end marker cannot occur inside a scan (there 0xFF is always followed by 0), so it must come
-    after the last start of scan, whatever trails behind it.
+    after the start of the scan, whatever trails behind it.
     """
     position = stream.tell()
     stream.seek(0)
     content = stream.read()
     stream.seek(position)
-    if content.rfind(b"\xff\xd9") < content.find(b"\xff\xda"):
+    at = 2  # walk the segments, each 0xFF, marker, length: a thumbnail inside one has its own scan
+    while content[at : at + 1] == b"\xff" and content[at + 1 : at + 2] != b"\xda":
+        at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+    if content.find(b"\xff\xd9", at) < 0:
         raise UnusablePhoto(path, "damaged", "a JPEG without an end: its lower part is missing")
 
 

@@ -15,7 +15,6 @@ writes 0 for "unknown". Decisions, so that nobody has to guess:
 - The ISO in a JPEG's maker note is not used: it is often a code, a different one for each maker.
 """
 
-import logging
 import math
 import struct
 from dataclasses import dataclass
@@ -23,7 +22,8 @@ from datetime import datetime
 from fractions import Fraction
 
 from pp_lib.photos.bins import nominal_stop
-from pp_lib.photos.files import REASONS, UnusablePhoto, is_raw, open_photo, open_raw
+from pp_lib.photos.files import REASONS, UnusablePhoto, is_raw, open_raw
+from pp_lib.photos.tags import lookup, read_tags, taken_at, text_of
 
 __all__ = ["REASONS", "ExposureRecord", "UnusablePhoto", "read_exposure"]
 
@@ -89,7 +89,7 @@ def read_exposure(path) -> ExposureRecord:
     -----
     Chapter 01. EXIF 2.32 (CIPA DC-008), section 4.6.5; APEX in its annex C.
     """
-    tags = _read_tags(path)
+    tags = read_tags(path)
     values = [_f_number(path, tags), _iso(path, tags), _exposure_time_s(path, tags)]
     focal_length_mm = _focal_length_mm(tags)
     source = "exifread"
@@ -111,36 +111,11 @@ def read_exposure(path) -> ExposureRecord:
         iso=int(values[1]),
         exposure_time_s=values[2],
         focal_length_mm=focal_length_mm,
-        make=_text(tags, "Make"),
-        model=_text(tags, "Model"),
-        taken_at=_taken_at(tags),
+        make=text_of(tags, "Make"),
+        model=text_of(tags, "Model"),
+        taken_at=taken_at(tags),
         source=source,
     )
-
-
-def _read_tags(path) -> dict[str, list]:
-    """Give each tag's values as a plain list; an empty dict where there is no EXIF."""
-    import exifread
-
-    # exifread logs "File format not recognized." as a warning; the verdict below says it better.
-    logging.getLogger("exifread").addHandler(logging.NullHandler())
-    with open_photo(path) as stream:
-        try:
-            tags = exifread.process_file(stream, details=False)
-        except (MemoryError, OSError):
-            raise  # ours or the disk's, not the file's
-        except Exception as error:  # a parser of strangers' bytes may raise anything
-            detail = f"its EXIF cannot be read ({type(error).__name__}: {error})"
-            raise UnusablePhoto(path, "damaged", detail) from error
-    plain = {}
-    for name, tag in tags.items():
-        values = getattr(tag, "values", tag)
-        plain[name] = list(values) if isinstance(values, list | tuple) else [values]
-    return plain
-
-
-def _lookup(tags: dict, name: str) -> list:
-    return tags.get(f"EXIF {name}") or tags.get(f"Image {name}") or []
 
 
 def _number(path, name: str, value) -> Fraction | None:
@@ -172,7 +147,7 @@ def _plausible(number: Fraction | None, limits) -> Fraction | None:
 
 
 def _tag_number(path, tags: dict, name: str) -> Fraction | None:
-    values = _lookup(tags, name)
+    values = lookup(tags, name)
     return _number(path, name, values[0]) if values else None
 
 
@@ -206,7 +181,7 @@ def _from_apex(path, tags, name, log2_value, kind, limits) -> Fraction | None:
 
 def _iso(path, tags: dict) -> int | None:
     for name in _ISO_TAGS:
-        numbers = [_number(path, name, value) for value in _lookup(tags, name)]
+        numbers = [_number(path, name, value) for value in lookup(tags, name)]
         recorded = [number for number in numbers if number is not None]
         if recorded:
             iso = recorded[0]
@@ -218,7 +193,7 @@ def _iso(path, tags: dict) -> int | None:
 
 
 def _focal_length_mm(tags: dict) -> Fraction | None:
-    for value in _lookup(tags, "FocalLength")[:1]:
+    for value in lookup(tags, "FocalLength")[:1]:
         # labels are not made of it: an absurd focal length is no reason to lose a photograph
         if isinstance(value, int | Fraction) and value.denominator != 0:
             return _plausible(Fraction(value), FOCAL_LENGTH_RANGE_MM)
@@ -257,18 +232,3 @@ def _raise_if_missing(path, tags: dict, values) -> None:
         detail = "no EXIF at all" if not tags else "EXIF without any of the three settings"
         raise UnusablePhoto(path, "no exposure record", detail)
     raise UnusablePhoto(path, f"no {missing[0]}", f"missing or zero: {', '.join(missing)}")
-
-
-def _text(tags: dict, name: str) -> str | None:
-    value = "".join(str(part) for part in _lookup(tags, name))
-    return "".join(c for c in value if c.isprintable()).strip() or None
-
-
-def _taken_at(tags: dict) -> datetime | None:
-    for name in ("DateTimeOriginal", "DateTimeDigitized"):
-        text = _text(tags, name)
-        try:
-            return datetime.strptime(text or "", "%Y:%m:%d %H:%M:%S")
-        except ValueError:
-            continue  # absent, or a camera whose clock was never set: "0000:00:00 00:00:00"
-    return None

@@ -8,6 +8,7 @@ propagates.
 """
 
 import errno
+import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -113,6 +114,18 @@ def open_photo(path):
         stream = open(path, "rb")  # noqa: SIM115  closed below, outside the guard
     with stream:
         yield stream
+
+
+def write_atomically(path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all, even if the process is killed."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager

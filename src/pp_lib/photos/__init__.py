@@ -1,0 +1,55 @@
+"""Photographs: files in, labelled tensors out (chapters 01, 03 and 04)."""
+
+from importlib import import_module
+
+from pp_lib.photos.bins import APERTURE, HEADS, ISO, SHUTTER, Bins, labels, nominal_stop
+from pp_lib.photos.develop import develop
+from pp_lib.photos.exif import ExposureRecord, read_exposure
+from pp_lib.photos.files import REASONS, UnusablePhoto
+from pp_lib.photos.manifest import Row, read_manifest
+from pp_lib.photos.prepare import PrepareReport, prepare
+from pp_lib.photos.simulated import simulated_photographs
+
+# these need torch or scikit-learn, which preparing photographs does not
+_LAZY = {
+    "PhotoDataset": "dataset",
+    "train_transform": "dataset",
+    "eval_transform": "dataset",
+    "loaders": "dataset",
+    "split": "splits",
+}
+
+__all__ = [  # noqa: F822  the last five are found by __getattr__
+    "APERTURE",
+    "HEADS",
+    "ISO",
+    "REASONS",
+    "SHUTTER",
+    "Bins",
+    "ExposureRecord",
+    "PrepareReport",
+    "Row",
+    "UnusablePhoto",
+    "develop",
+    "labels",
+    "nominal_stop",
+    "prepare",
+    "read_exposure",
+    "read_manifest",
+    "simulated_photographs",
+    "PhotoDataset",
+    "eval_transform",
+    "loaders",
+    "split",
+    "train_transform",
+]
+
+
+def __getattr__(name: str):
+    if name in _LAZY:
+        return getattr(import_module(f"pp_lib.photos.{_LAZY[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

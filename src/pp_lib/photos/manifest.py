@@ -1,0 +1,180 @@
+"""The manifest: one row for each usable photograph, read back with its types and checked."""
+
+import csv
+import io
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from fractions import Fraction
+from pathlib import Path, PurePosixPath
+
+from pp_lib.photos.bins import HEADS, labels
+from pp_lib.photos.files import write_atomically
+
+MANIFEST, REJECTED, IMAGES = "manifest.csv", "rejected.csv", "images"
+REJECTED_COLUMNS = ("source", "reason", "detail")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One usable photograph.
+
+    Attributes
+    ----------
+    id : str
+        Unique in the manifest; made from `source`.
+    source : str
+        The photograph's path, relative to the folder that was prepared.
+    image : str
+        The small picture's path, relative to the manifest's folder: images/<id>.png.
+    f_number, iso, exposure_time_s, focal_length_mm, make, model, taken_at, exif_source
+        As in `ExposureRecord`; fractions are exact.
+    aperture, iso_class, shutter : int
+        Classes 0 to 2 (`bins`).
+    width, height : int
+        Of the photograph itself, upright, in pixels; not of the small picture.
+    source_sha256 : str
+        Of the photograph's file, 64 hexadecimal digits.
+    """
+
+    id: str
+    source: str
+    image: str
+    f_number: Fraction
+    iso: int
+    exposure_time_s: Fraction
+    focal_length_mm: Fraction | None
+    make: str | None
+    model: str | None
+    taken_at: datetime | None
+    exif_source: str
+    aperture: int
+    iso_class: int
+    shutter: int
+    width: int
+    height: int
+    source_sha256: str
+
+    @property
+    def labels(self) -> tuple[int, int, int]:
+        """Give the three classes in the order of `bins.HEADS`."""
+        return self.aperture, self.iso_class, self.shutter
+
+    def to_text(self) -> dict[str, str]:
+        """Give the row as the manifest holds it: text, empty for None."""
+        values = asdict(self)
+        values["taken_at"] = self.taken_at.isoformat() if self.taken_at else None
+        return {name: "" if value is None else str(value) for name, value in values.items()}
+
+
+MANIFEST_COLUMNS = tuple(field.name for field in fields(Row))
+
+
+def write_table(path, columns, rows: list[dict[str, str]]) -> None:
+    """Write rows of text as CSV, atomically."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    # file names need not be UTF-8; surrogateescape carries their bytes through unchanged
+    write_atomically(path, text.getvalue().encode("utf-8", "surrogateescape"))
+
+
+def read_manifest(out) -> list[Row]:
+    """Read the manifest of a prepared folder.
+
+    Parameters
+    ----------
+    out : path-like
+        The folder that `prepare` wrote.
+
+    Returns
+    -------
+    list of Row
+        In the manifest's order, which is that of `source`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no manifest, or an image it names is not there.
+    ValueError
+        If a line is malformed, an id occurs twice, or classes do not follow from the settings.
+    """
+    out = Path(out)
+    path = out / MANIFEST
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no {MANIFEST} in {out}: prepare the photographs first, or again if that was stopped"
+        )
+    rows = []
+    with open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
+        reader = csv.DictReader(stream, strict=True)
+        if tuple(reader.fieldnames or ()) != MANIFEST_COLUMNS:
+            raise ValueError(
+                f"{path}: expected the columns {','.join(MANIFEST_COLUMNS)}; "
+                f"got {','.join(reader.fieldnames or ())}"
+            )
+        try:
+            for values in reader:
+                rows.append(_row(values))
+        except (ValueError, ZeroDivisionError, csv.Error) as error:
+            raise ValueError(f"{path}, line {reader.line_num}: {error}; prepare again") from error
+    _check_ids(path, rows)
+    missing = [row.image for row in rows if not (out / row.image).is_file()]
+    if missing:
+        raise FileNotFoundError(
+            f"{path} names {len(missing)} image(s) that are not there, the first {missing[0]}: "
+            "prepare again, it makes what is missing"
+        )
+    return rows
+
+
+def _row(values: dict) -> Row:
+    if None in values or None in values.values():
+        raise ValueError(f"expected {len(MANIFEST_COLUMNS)} fields, got more or fewer")
+    row = Row(
+        id=_given(values, "id"),
+        source=_given(values, "source"),
+        image=_given(values, "image"),
+        f_number=Fraction(values["f_number"]),
+        iso=int(values["iso"]),
+        exposure_time_s=Fraction(values["exposure_time_s"]),
+        focal_length_mm=_maybe(Fraction, values["focal_length_mm"]),
+        make=_maybe(str, values["make"]),
+        model=_maybe(str, values["model"]),
+        taken_at=_maybe(datetime.fromisoformat, values["taken_at"]),
+        exif_source=values["exif_source"],
+        aperture=int(values["aperture"]),
+        iso_class=int(values["iso_class"]),
+        shutter=int(values["shutter"]),
+        width=int(values["width"]),
+        height=int(values["height"]),
+        source_sha256=values["source_sha256"],
+    )
+    image = PurePosixPath(row.image)
+    if image.is_absolute() or ".." in image.parts:
+        raise ValueError(f"image must lie in the manifest's folder, got {row.image}")
+    expected = tuple(labels(row).values())
+    if row.labels != expected:
+        raise ValueError(
+            f"{'/'.join(HEADS)} classes {row.labels} do not follow from f/{row.f_number}, "
+            f"ISO {row.iso}, {row.exposure_time_s} s, which are {expected}"
+        )
+    return row
+
+
+def _given(values: dict, name: str) -> str:
+    if not values[name]:
+        raise ValueError(f"{name} is empty")
+    return values[name]
+
+
+def _maybe(kind, text: str):
+    return kind(text) if text else None
+
+
+def _check_ids(path, rows: list[Row]) -> None:
+    seen = set()
+    for row in rows:
+        if row.id in seen:
+            raise ValueError(f"{path}: the id {row.id} occurs twice; prepare again")
+        seen.add(row.id)
