@@ -16,6 +16,7 @@ import argparse
 import asyncio
 import hashlib
 import os
+import re
 import sys
 import tempfile
 from collections import defaultdict, deque
@@ -34,6 +35,7 @@ from stamp import stamp  # noqa: E402  (the folder is no package: it is Sphinx's
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CELL_TIMEOUT_S = 600
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # a terminal's colour codes
 
 
 class Chapter:
@@ -151,7 +153,8 @@ def execute(todo, *, force=False, jobs=2):
     if not runs:
         return []
     cells = sum(cell.cell_type == "code" for _, notebook in runs for cell in notebook.cells)
-    with tqdm(total=cells, unit="cell", desc="notebooks") as bar:
+    pause_s = 0.2 if sys.stderr.isatty() else 30  # a log file needs fewer lines than a person
+    with tqdm(total=cells, unit="cell", desc="notebooks", mininterval=pause_s) as bar:
         return asyncio.run(_execute_all(runs, jobs, bar))
 
 
@@ -185,7 +188,7 @@ async def _execute_one(chapter, notebook, bar):
         try:
             await client.async_execute()
         except CellExecutionError as failure:
-            return f"{chapter.name} raised:\n{failure}"
+            return f"{chapter.name} raised:\n{COLOUR.sub('', str(failure))}"
         except Exception as failure:  # a dead kernel or a timeout: report it, and finish the others
             return f"{chapter.name}: {type(failure).__name__}: {failure}"
         left = sorted(path.name for path in Path(empty).iterdir())

