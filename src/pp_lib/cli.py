@@ -57,11 +57,12 @@ def prepare(
     out = out or Path("prepared") / folder.resolve().name
     report = develop_and_label(folder, out, size=size, fit=fit, workers=workers)
     rows = read_manifest(out)
-    for head, bins in HEADS.items():
-        counts = [sum(row.labels[head] == k for row in rows) for k in range(bins.n_classes)]
+    for h, (head, bins) in enumerate(HEADS.items()):
+        counts = [sum(row.labels[h] == k for row in rows) for k in range(bins.n_classes)]
         shown = ", ".join(f"{name}: {n}" for name, n in zip(bins.names, counts, strict=True))
         typer.echo(f"{head:>8}  {shown}")
-    typer.echo(f"labels   {report.manifest}\nset aside {report.rejected_csv}")
+    if report.rejected:
+        typer.echo(f"set aside, each with its reason: {report.rejected_csv}")
 
 
 @app.command()
