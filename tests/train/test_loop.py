@@ -35,7 +35,8 @@ def test_a_planted_signal_is_learnt(tiny, make_features):
 def test_three_heads_on_vgg16_learn_from_cached_features(make_features):
     model = ThreeHeadVGG16("random")
     before = {k: v.clone() for k, v in model.features.state_dict().items()}
-    train, val = make_features(64, channels=512), make_features(32, channels=512, seed=1)
+    train = make_features(64, channels=512, signal=10.0)
+    val = make_features(32, channels=512, signal=10.0, seed=1)
     history = fit(model, train, val, epochs=4, batch_size=16, **QUIET)
     assert history.val_accuracy["aperture"][history.best_epoch - 1] > 0.7
     assert all(torch.equal(v, before[k]) for k, v in model.features.state_dict().items())

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch.utils.data import DataLoader, RandomSampler, SequentialSampler
+from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
 from pp_lib.photos.bins import HEADS
 
-from .device import choose_device, seeded
+from .device import choose_device
 
 # Measured by benchmarks/features.py: four photographs' activations stay in a CPU's cache.
 BATCH_SIZE = {"cpu": 4, "cuda": 256}
@@ -145,10 +145,10 @@ def extract_features(
     if views < 1:
         raise ValueError(f"views must be at least 1, got {views}")
     if isinstance(data, DataLoader):
-        if not isinstance(data.sampler, SequentialSampler | RandomSampler):
+        if len(data.sampler) != len(data.dataset):
             raise ValueError(
-                f"a loader with a {type(data.sampler).__name__} does not read every photograph "
-                "once: pass the data set with those photographs instead"
+                f"a loader of {len(data.sampler)} out of {len(data.dataset)} photographs: pass the "
+                "data set with those photographs instead, for its loader's order is not used"
             )
         data, num_workers = data.dataset, data.num_workers
     if len(data) == 0:
@@ -165,16 +165,20 @@ def extract_features(
     # it casts them anew for every batch. A copy cast once is bit for bit the same and faster.
     backbone = copy.deepcopy(model.features).eval().requires_grad_(False)
     backbone = backbone.to(device, dtype, memory_format=torch.channels_last)
-    loader = DataLoader(
-        data, batch_size=batch_size or BATCH_SIZE[device.type], num_workers=num_workers
-    )
+    batch_size = batch_size or BATCH_SIZE[device.type]
+    seeds = torch.randint(2**62, (views, len(data)), generator=torch.Generator().manual_seed(seed))
     features, labels = [], []
     with (
-        seeded(seed),  # transforms draw from the global state
         torch.inference_mode(),
         tqdm(total=views * len(data), desc="features", unit="photo", disable=not progress) as bar,
     ):
-        for _ in range(views):
+        for view in range(views):
+            loader = DataLoader(
+                _Seeded(data, seeds[view].tolist()),
+                batch_size=batch_size,
+                num_workers=num_workers,
+                generator=torch.Generator(),  # otherwise it draws from the global one
+            )
             for x, y in loader:
                 x = x.to(device, dtype, memory_format=torch.channels_last)  # (B, 3, H, W)
                 features.append(backbone(x).contiguous().cpu())  # (B, 512, h, w)
@@ -189,6 +193,28 @@ def extract_features(
     if cache is not None:
         result.save(cache)
     return result
+
+
+class _Seeded(Dataset):
+    """Each photograph read under a seed of its own: views do not depend on the number of workers.
+
+    Transforms draw from torch's global CPU generator, so that is seeded for a moment. Not with
+    torch.manual_seed, which would reseed the GPUs too.
+    """
+
+    def __init__(self, data, seeds):
+        self.data, self.seeds = data, seeds
+
+    def __len__(self):
+        return len(self.data)
+
+    def __getitem__(self, i):
+        state = torch.get_rng_state()
+        try:
+            torch.default_generator.manual_seed(self.seeds[i])
+            return self.data[i]
+        finally:
+            torch.set_rng_state(state)
 
 
 def fingerprint(model, dataset, *, views, seed, dtype):
@@ -208,7 +234,7 @@ def fingerprint(model, dataset, *, views, seed, dtype):
         )
     photos = hashlib.sha256()
     for row in dataset.rows:
-        photos.update(repr((row.id, [row.labels[name] for name in HEADS])).encode())
+        photos.update(repr((row.id, row.labels)).encode())
         photos.update((Path(dataset.folder) / row.image).read_bytes())
     return {
         "backbone": backbone_sha256(model),
