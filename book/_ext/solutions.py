@@ -17,6 +17,7 @@ class NameSolutions(SphinxTransform):
 
     def apply(self, **kwargs):
         """Go through the page's collapsed cells."""
+        html = "".join(raw.astext() for raw in self.document.findall(nodes.raw))
         for cell in self.document.findall(nodes.container):
             if cell.get("nb_element") != "cell_code" or not cell.get("hide_mode"):
                 continue
@@ -25,6 +26,8 @@ class NameSolutions(SphinxTransform):
             if match is None:
                 continue
             name = match[1].strip()
+            if f"<summary>{name}</summary>" in html:
+                name += ", in code"  # the words come first, under the same name
             cell["prompt_show"], cell["prompt_hide"] = name, name
             # The title is now on the button; the code need not begin with it.
             source[:] = [nodes.Text(source.astext().partition("\n")[2])]

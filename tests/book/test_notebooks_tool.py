@@ -275,6 +275,20 @@ def test_check_changes_nothing(repository, capsys):
     assert {p: p.read_bytes() for p in repository.rglob("*") if p.is_file()} == before
 
 
+def test_an_edit_made_in_the_notebook_is_not_lost(repository, capsys):
+    path = repository / "chapters" / "01_one.ipynb"
+    stored = nbformat.read(path, as_version=4)
+    stored.cells[-1].source = "print(x + 100)"
+    nbformat.write(stored, path)
+    before = path.read_bytes()
+    for command in ("sync", "execute"):
+        assert notebooks.main([command], repository=repository) == 1
+        assert "was edited by itself" in capsys.readouterr().err
+        assert path.read_bytes() == before
+    assert notebooks.main(["sync", "--overwrite"], repository=repository) == 0
+    assert "x + 100" not in path.read_text()
+
+
 def test_a_chapter_that_raises_fails_loudly_and_the_old_results_stay(repository, capsys):
     path = repository / "chapters" / "01_one.ipynb"
     before = path.read_bytes()

@@ -1,5 +1,6 @@
 """The built book in a real browser, from file://, with every request to another host refused."""
 
+import json
 import os
 import re
 import shutil
@@ -225,6 +226,16 @@ def test_nothing_is_wider_than_a_telephone(visit, page):
     assert sticking_out == []
 
 
+def figures_stored(page):
+    """Count the SVG outputs in the notebook that a page was built from."""
+    path = REPOSITORY / f"{page}.ipynb"
+    if not path.is_file():
+        return 0
+    cells = json.loads(path.read_text())["cells"]
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    return sum("image/svg+xml" in output.get("data", {}) for output in outputs)
+
+
 INK = """() => {
     const rgb = c => c.match(/[\\d.]+/g).map(Number);
     const behind = e => {
@@ -267,6 +278,7 @@ def test_text_and_figures_can_be_read_in_light_and_dark(visit, page):
         for pair in state["ink"] + state["text"]:
             assert contrast(pair) >= READABLE, (scheme, pair)
         # Every figure is in the page itself, where it can follow the theme.
+        assert state["figures"] == figures_stored(page)
         assert len(state["ink"]) >= state["figures"]
 
 
