@@ -1,5 +1,7 @@
 """Photographs: reproducible whatever the workers, and what bad arguments say."""
 
+import subprocess
+import sys
 from datetime import datetime
 from fractions import Fraction
 
@@ -98,3 +100,15 @@ def test_bad_arguments_are_named(arguments, word):
 
 def test_no_photographs_are_an_empty_list():
     assert simulate(0, progress=False) == []
+
+
+def test_a_script_without_a_guard_gets_an_error_and_does_not_hang(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from pp_lib.camera import simulate\nsimulate(2, size=32, workers=2, progress=False)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.returncode != 0
+    assert "if __name__ == '__main__'" in done.stderr.splitlines()[-1]

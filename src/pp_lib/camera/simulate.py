@@ -5,6 +5,8 @@ Chapter 2. `simulate` is the book's source of photographs whose pixels follow fr
 
 import multiprocessing
 import os
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -112,6 +114,8 @@ def simulate(n, *, seed=0, size=256, workers=None, progress=True):
     ------
     ValueError
         If n, seed, size or workers is out of range.
+    RuntimeError
+        If a worker process dies.
     """
     wanted = 1 if workers is None else workers
     for name, value, least in (("n", n, 0), ("seed", seed, 0), ("workers", wanted, 1)):
@@ -125,9 +129,18 @@ def simulate(n, *, seed=0, size=256, workers=None, progress=True):
     bar = _progress_bar(n, progress)
     if workers == 1 or n < 2:
         return list(bar(map(_take_one, jobs)))
-    # spawn, not fork: a forked copy of a process with running threads can hang.
-    with multiprocessing.get_context("spawn").Pool(min(workers, n)) as pool:
-        return list(bar(pool.imap(_take_one, jobs, chunksize=min(8, -(-n // workers)))))
+    # spawn, not fork: a forked copy of a process with running threads can hang. An executor, not
+    # a Pool: if a worker dies it says so, where a Pool waits for ever.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, n), mp_context=context) as executor:
+        try:
+            return list(bar(executor.map(_take_one, jobs, chunksize=min(8, -(-n // workers)))))
+        except BrokenProcessPool as error:
+            raise RuntimeError(
+                "a worker process ended early. In a script, call simulate under "
+                "`if __name__ == '__main__':`, because workers import the script; or there was "
+                "too little memory. simulate(..., workers=1) needs no other process"
+            ) from error
 
 
 def _take_one(job):
