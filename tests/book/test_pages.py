@@ -282,6 +282,15 @@ def test_text_and_figures_can_be_read_in_light_and_dark(visit, page):
         assert len(state["ink"]) >= state["figures"]
 
 
+def test_a_dark_screen_prints_on_white_paper(fresh):
+    page = next(page for page in PAGES if page.startswith("chapters/"))
+    opened = fresh(page, scheme="dark").page
+    opened.emulate_media(media="print", color_scheme="dark")
+    state = opened.evaluate(INK)
+    assert luminance(state["page"]) > 0.8
+    assert min(map(contrast, state["ink"] + state["text"])) >= READABLE
+
+
 def test_the_theme_button_changes_a_figures_ink(fresh):
     page = next(page for page in PAGES if page.startswith("chapters/"))
     opened = fresh(page).page
