@@ -151,6 +151,7 @@ def test_rawpy_fills_the_gap_in_a_kodak(shared_raw):
     assert record.source == "exifread+rawpy"
 
 
+@hypothesis_settings(deadline=None)
 @given(st.fractions(min_value=Fraction(1, 1000), max_value=1, max_denominator=1000))
 def test_a_fraction_survives_float32(fraction):
     """Fractions with denominators up to 1000 lie 1e-6 apart or more, float32 resolves 6e-8."""
