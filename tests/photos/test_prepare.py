@@ -126,6 +126,7 @@ def test_another_size_is_another_run(mixed, tmp_path):
 
 def test_a_full_disk_is_an_error_and_not_a_verdict(mixed, tmp_path, monkeypatch):
     out, left = tmp_path / "out", iter(range(4))
+    prepare(mixed, out, size=40, progress=False)  # its manifest must not outlive its images
 
     def write(path, content, original=job.write_atomically):
         if next(left, None) is None:
