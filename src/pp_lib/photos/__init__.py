@@ -11,38 +11,12 @@ from pp_lib.photos.prepare import PrepareReport, prepare
 from pp_lib.photos.simulated import simulated_photographs
 
 # these need torch or scikit-learn, which preparing photographs does not
-_LAZY = {
-    "PhotoDataset": "dataset",
-    "train_transform": "dataset",
-    "eval_transform": "dataset",
-    "loaders": "dataset",
-    "split": "splits",
-}
+_LAZY = dict.fromkeys(("PhotoDataset", "eval_transform", "loaders", "train_transform"), "dataset")
+_LAZY["split"] = "splits"
 
-__all__ = [  # noqa: F822  the last five are found by __getattr__
-    "APERTURE",
-    "HEADS",
-    "ISO",
-    "REASONS",
-    "SHUTTER",
-    "Bins",
-    "ExposureRecord",
-    "PrepareReport",
-    "Row",
-    "UnusablePhoto",
-    "develop",
-    "labels",
-    "nominal_stop",
-    "prepare",
-    "read_exposure",
-    "read_manifest",
-    "simulated_photographs",
-    "PhotoDataset",
-    "eval_transform",
-    "loaders",
-    "split",
-    "train_transform",
-]
+__all__ = ["APERTURE", "HEADS", "ISO", "REASONS", "SHUTTER", "Bins", "ExposureRecord"]
+__all__ += ["PrepareReport", "Row", "UnusablePhoto", "develop", "labels", "nominal_stop", "prepare"]
+__all__ += ["read_exposure", "read_manifest", "simulated_photographs", *_LAZY]
 
 
 def __getattr__(name: str):

@@ -90,25 +90,18 @@ def run_job(job: Job) -> Outcome:
     image = f"{IMAGES}/{job.id}.png"
     content = _png(picture)
     write_atomically(Path(job.out, image), content)
+    recorded = vars(record) | {"exif_source": record.source, "source": job.source}
     classes = labels(record)
     row = Row(
         id=job.id,
-        source=job.source,
         image=image,
-        f_number=record.f_number,
-        iso=record.iso,
-        exposure_time_s=record.exposure_time_s,
-        focal_length_mm=record.focal_length_mm,
-        make=record.make,
-        model=record.model,
-        taken_at=record.taken_at,
-        exif_source=record.source,
         aperture=classes["aperture"],
         iso_class=classes["iso"],
         shutter=classes["shutter"],
         width=width,
         height=height,
         source_sha256=sha256,
+        **recorded,
     )
     return Outcome(job.source, stamp, row=row.to_text(), image_bytes=len(content))
 

@@ -128,28 +128,25 @@ def read_manifest(out) -> list[Row]:
     return rows
 
 
+def _maybe(kind):
+    return lambda text: kind(text) if text else None
+
+
+_FROM_TEXT = {
+    **dict.fromkeys(("f_number", "exposure_time_s"), Fraction),
+    **dict.fromkeys(("iso", "aperture", "iso_class", "shutter", "width", "height"), int),
+    **{"focal_length_mm": _maybe(Fraction), "taken_at": _maybe(datetime.fromisoformat)},
+    **dict.fromkeys(("make", "model"), _maybe(str)),
+}
+
+
 def _row(values: dict) -> Row:
     if None in values or None in values.values():
         raise ValueError(f"expected {len(MANIFEST_COLUMNS)} fields, got more or fewer")
-    row = Row(
-        id=_given(values, "id"),
-        source=_given(values, "source"),
-        image=_given(values, "image"),
-        f_number=Fraction(values["f_number"]),
-        iso=int(values["iso"]),
-        exposure_time_s=Fraction(values["exposure_time_s"]),
-        focal_length_mm=_maybe(Fraction, values["focal_length_mm"]),
-        make=_maybe(str, values["make"]),
-        model=_maybe(str, values["model"]),
-        taken_at=_maybe(datetime.fromisoformat, values["taken_at"]),
-        exif_source=values["exif_source"],
-        aperture=int(values["aperture"]),
-        iso_class=int(values["iso_class"]),
-        shutter=int(values["shutter"]),
-        width=int(values["width"]),
-        height=int(values["height"]),
-        source_sha256=values["source_sha256"],
-    )
+    for name in ("id", "source", "image"):
+        if not values[name]:
+            raise ValueError(f"{name} is empty")
+    row = Row(**{name: _FROM_TEXT.get(name, str)(text) for name, text in values.items()})
     image = PurePosixPath(row.image)
     if image.is_absolute() or ".." in image.parts:
         raise ValueError(f"image must lie in the manifest's folder, got {row.image}")
@@ -160,16 +157,6 @@ def _row(values: dict) -> Row:
             f"ISO {row.iso}, {row.exposure_time_s} s, which are {expected}"
         )
     return row
-
-
-def _given(values: dict, name: str) -> str:
-    if not values[name]:
-        raise ValueError(f"{name} is empty")
-    return values[name]
-
-
-def _maybe(kind, text: str):
-    return kind(text) if text else None
 
 
 def _check_ids(path, rows: list[Row]) -> None:

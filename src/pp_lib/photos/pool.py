@@ -10,12 +10,7 @@ import os
 import warnings
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    BrokenExecutor,
-    ThreadPoolExecutor,
-    wait,
-)
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, ThreadPoolExecutor, wait
 
 from pp_lib.photos.job import Job, Outcome, run_job, run_job_apart
 from pp_lib.photos.journal import Journal
