@@ -48,7 +48,7 @@ test: lint
 	$(BIN)/python book/notebooks.py check
 	@$(MAKE) --no-print-directory $(PAGES)/index.html
 	$(BIN)/pytest -m "not long" tests
-	$(BIN)/pytest -p no:cacheprovider --nbval-lax chapters
+	$(BIN)/pytest -p no:cacheprovider --nbval-lax --nbval-current-env chapters
 	@echo "Every check passed."
 
 train: $(READY)
