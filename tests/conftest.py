@@ -11,7 +11,7 @@ SHARED = REPOSITORY.parent / "shared"
 def _shared_folder(name):
     folder = SHARED / name
     if not folder.is_dir():
-        pytest.skip(f"{folder} is absent: put the project's shared folder beside the checkout to run this")
+        pytest.skip(f"{folder} is absent: put the shared folder beside the checkout to run this")
     return folder
 
 
