@@ -1,9 +1,12 @@
 import io
+from datetime import datetime
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from pp_lib.camera import Photograph, Settings, write_dng
+from pp_lib.camera.sensor import BLACK_LEVEL, WHITE_LEVEL
 from pp_lib.photos import develop as develop_function
 from pp_lib.photos.develop import develop, develop_with_shape
 from pp_lib.photos.files import UnusablePhoto
@@ -18,10 +21,12 @@ def reason_of(path, **options):
 def test_raw_is_what_rawpy_gives(dngs):
     import rawpy
 
+    as_recorded = {"use_camera_wb": True, "no_auto_bright": True, "adjust_maximum_thr": 0}
+    srgb = {"gamma": (2.4, 12.92)}
     with rawpy.imread(str(dngs / "0.dng")) as raw:
-        full = raw.postprocess(use_camera_wb=True, no_auto_bright=True)
+        full = raw.postprocess(**as_recorded, **srgb)
     with rawpy.imread(str(dngs / "0.dng")) as raw:
-        half = raw.postprocess(use_camera_wb=True, no_auto_bright=True, half_size=True)
+        half = raw.postprocess(**as_recorded, **srgb, half_size=True)
     np.testing.assert_array_equal(develop(dngs / "0.dng"), full)
     np.testing.assert_array_equal(develop(dngs / "0.dng", half_size=True), half)
     # 96 photosites are 48 half-size pixels: enough for 48, not for 50
@@ -30,6 +35,35 @@ def test_raw_is_what_rawpy_gives(dngs):
     np.testing.assert_array_equal(
         develop(dngs / "0.dng", size=48, half_size=False), full[24:72, 24:72]
     )
+
+
+def grey_card(path, share_of_white, brightest=None):
+    """Write a DNG of an even grey; its first quad may be brighter, as shares of white."""
+    span = WHITE_LEVEL - BLACK_LEVEL
+    mosaic = np.full((64, 64), round(BLACK_LEVEL + share_of_white * span), np.uint16)
+    if brightest is not None:
+        mosaic[:2, :2] = round(BLACK_LEVEL + brightest * span)
+    settings = Settings("28/5", 100, "1/125", 50)
+    taken_at = datetime(2024, 6, 1)
+    return write_dng(path, Photograph(mosaic, settings, taken_at, 12.0, (1.0, 1.0, 1.0)))
+
+
+@pytest.mark.parametrize(
+    ("share_of_white", "level"),
+    # IEC 61966-2-1: below 0.0031308 a straight line of slope 12.92, then 1.055 x^(1/2.4) - 0.055
+    [(0.002, 255 * 12.92 * 0.002), (0.18, 255 * (1.055 * 0.18 ** (1 / 2.4) - 0.055)), (1.0, 255)],
+)
+def test_grey_comes_out_as_the_srgb_standard_says(tmp_path, share_of_white, level):
+    picture = develop(grey_card(tmp_path / "card.dng", share_of_white))
+    # one level for LibRaw's 16-bit cuts and for the mosaic's whole counts
+    np.testing.assert_allclose(picture, level, atol=1)
+
+
+@pytest.mark.parametrize("brightest", [0.5, 0.8, 1.0])
+def test_a_bright_spot_does_not_change_the_rest(tmp_path, brightest):
+    alone = develop(grey_card(tmp_path / "alone.dng", 0.18))
+    beside = develop(grey_card(tmp_path / "beside.dng", 0.18, brightest))
+    np.testing.assert_array_equal(beside[16:, 16:], alone[16:, 16:])
 
 
 def test_lossless_pixels_come_through_untouched(make, tmp_path):

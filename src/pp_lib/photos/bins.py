@@ -10,7 +10,7 @@ import math
 import numbers
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 from itertools import count
 from typing import NamedTuple
 
@@ -202,8 +202,11 @@ def nominal_stop(value, kind: str) -> Fraction:
     if kind not in ("aperture", "iso", "shutter"):
         raise ValueError(f"kind must be 'aperture', 'iso' or 'shutter', got {kind!r}")
     exact_value = _exact(value, kind)
-    if kind == "iso":
-        return exact_value
+    return exact_value if kind == "iso" else _snapped(exact_value, kind)
+
+
+@lru_cache(maxsize=4096)  # a collection has thousands of photographs and a few dozen settings
+def _snapped(exact_value: Fraction, kind: str) -> Fraction:
     for stop in _stops(kind):
         near_nominal = abs(exact_value / stop.nominal - 1) <= NOMINAL_TOLERANCE[kind]
         if near_nominal or abs(exact_value / stop.exact - 1) <= EXACT_TOLERANCE:

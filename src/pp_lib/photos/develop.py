@@ -10,6 +10,17 @@ from pp_lib.photos.files import UnusablePhoto, is_raw, open_photo, open_raw
 
 FITS = ("crop", "resize")
 
+# What the camera recorded, and nothing that depends on the rest of the picture. LibRaw's own
+# defaults are the curve of television (BT.709), and stretching each picture to its brightest pixel
+# (adjust_maximum_thr = 0.75), by up to 0.4 stops, even where no brightening was asked for.
+RAW_OPTIONS = {
+    "use_camera_wb": True,
+    "no_auto_bright": True,
+    "adjust_maximum_thr": 0.0,
+    "gamma": (2.4, 12.92),  # sRGB: the power, and the slope of its straight beginning
+    "output_bps": 8,
+}
+
 # EXIF orientation -> the transposition that puts the picture upright (as array operations)
 _UPRIGHT = {
     2: lambda a: a[:, ::-1],
@@ -28,8 +39,8 @@ def develop(path, *, size: int | None = None, fit: str = "crop", half_size: bool
     Parameters
     ----------
     path : path-like
-        RAW goes through LibRaw (the camera's white balance, AHD demosaicing, sRGB, no automatic
-        brightening), everything else through Pillow (EXIF orientation applied; grey made RGB; alpha
+        RAW goes through LibRaw (the camera's white balance, AHD demosaicing, sRGB, no brightening
+        of any kind), everything else through Pillow (EXIF orientation applied; grey made RGB; alpha
         dropped; 16 bits cut to 8; colour profiles not applied).
     size : int, optional
         Side of the square wanted, in pixels. None keeps every pixel and the shape.
@@ -82,9 +93,8 @@ def _develop_raw(path, size, half_size):
         height, width = raw.sizes.height, raw.sizes.width
         if half_size is None:
             half_size = size is not None and min(height, width) // 2 >= size
-        picture = raw.postprocess(
-            use_camera_wb=True, no_auto_bright=True, output_bps=8, half_size=half_size
-        )  # (H, W, 3), turned upright by LibRaw
+        # (H, W, 3), turned upright by LibRaw
+        picture = raw.postprocess(**RAW_OPTIONS, half_size=half_size)
     is_turned = (picture.shape[0] > picture.shape[1]) != (height > width)
     return picture, ((width, height) if is_turned else (height, width))
 
