@@ -59,7 +59,7 @@ def prepare(
     rows = read_manifest(out)
     for h, (head, bins) in enumerate(HEADS.items()):
         counts = [sum(row.labels[h] == k for row in rows) for k in range(bins.n_classes)]
-        shown = ", ".join(f"{name}: {n}" for name, n in zip(bins.names, counts, strict=True))
+        shown = " | ".join(f"{name}: {n}" for name, n in zip(bins.names, counts, strict=True))
         typer.echo(f"{head:>8}  {shown}")
     if report.rejected:
         typer.echo(f"set aside, each with its reason: {report.rejected_csv}")
