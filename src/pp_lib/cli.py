@@ -1,9 +1,13 @@
 """The command `photopilot`: simulate, prepare and train from a shell."""
 
+import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+MOST = 100_000  # photographs a call: they are held in memory until all are taken
 
 app = typer.Typer(
     help="PhotoPilot: a network that reads a camera's settings from a photograph.",
@@ -17,26 +21,41 @@ def main() -> None:
     """Run `photopilot`, turning a caller's mistake into one line rather than a traceback."""
     try:
         app()
-    except (ValueError, OSError, RuntimeError) as mistake:
-        typer.secho(f"photopilot: {mistake}", fg="red", err=True)
+    except (ValueError, OSError, RuntimeError, ArithmeticError, MemoryError) as mistake:
+        hint = "out of memory, ask for less: " if isinstance(mistake, MemoryError) else ""
+        typer.secho(f"photopilot: {hint}{mistake}", fg="red", err=True)
         raise SystemExit(2) from mistake
+
+
+@contextmanager
+def _writing_to(folder: Path):
+    """Make and try the folder before any work; of a full disk say which, as the system does not."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            yield
+    except OSError as error:
+        if error.errno is None:  # one of ours, which says all there is to say
+            raise
+        expected = "a folder with room to write in; free some, or name another"
+        raise OSError(f"{folder}: {error.strerror}; expected {expected}") from error
 
 
 @app.command()
 def simulate(
     out: Annotated[Path, typer.Argument(help="Folder for the DNG files.")],
-    n: Annotated[int, typer.Option("--n", min=1, help="How many photographs.")] = 100,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same pixels.")] = 0,
-    size: Annotated[int, typer.Option(min=32, help="Height and width in pixels, even.")] = 256,
+    n: Annotated[int, typer.Option("--n", min=1, max=MOST, help="How many photographs.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same pixels.")] = 0,
+    size: Annotated[int, typer.Option(min=32, max=8192, help="Side in pixels, even.")] = 256,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; else all cores.")] = None,
 ) -> None:
     """Take photographs with the simulated camera and write them as DNG files."""
     from .camera import simulate as take
     from .camera import write_dng
 
-    out.mkdir(parents=True, exist_ok=True)
-    for i, photograph in enumerate(take(n, seed=seed, size=size, workers=workers)):
-        write_dng(out / f"sim_{seed}_{i:05d}.dng", photograph)
+    with _writing_to(out):
+        for i, photograph in enumerate(take(n, seed=seed, size=size, workers=workers)):
+            write_dng(out / f"sim_{seed}_{i:05d}.dng", photograph)
     typer.echo(f"{n} photographs in {out}")
 
 
@@ -55,6 +74,9 @@ def prepare(
     from .photos import prepare as develop_and_label
 
     out = out or Path("prepared") / folder.resolve().name
+    if folder.is_dir():  # else `prepare` says so, and nothing is made
+        with _writing_to(out):
+            pass
     report = develop_and_label(folder, out, size=size, fit=fit, workers=workers)
     rows = read_manifest(out)
     for h, (head, bins) in enumerate(HEADS.items()):
@@ -71,21 +93,29 @@ def train(
         Path | None, typer.Argument(help="A prepared folder; simulated photographs if unset.")
     ] = None,
     simulated: Annotated[
-        int, typer.Option(min=32, help="How many photographs to simulate without a folder.")
+        int, typer.Option(min=32, max=MOST, help="How many to simulate without a folder.")
     ] = 1000,
     weights: Annotated[str, typer.Option(help="Backbone: imagenet, camera or random.")] = "random",
     epochs: Annotated[int, typer.Option(min=1)] = 12,
     batch_size: Annotated[int, typer.Option(min=1)] = 32,
     views: Annotated[int, typer.Option(min=1, help="Random crops cached per photograph.")] = 2,
     lr: Annotated[float, typer.Option(help="Adam's learning rate.")] = 1e-3,
-    seed: Annotated[int, typer.Option(help="Decides the split, the crops and the weights.")] = 0,
+    how: Annotated[str, typer.Option(help="Split: stratified, random, grouped.")] = "stratified",
+    seed: Annotated[int, typer.Option(min=0, max=2**63, help="Of split, crops, weights.")] = 0,
     out: Annotated[Path, typer.Option(help="For history and trained heads.")] = Path("runs/last"),
 ) -> None:
     """Train the three heads on a frozen VGG16 and compare them with guessing."""
     from .photos import simulated_photographs
+    from .photos.simulated import cache_folder
     from .train import train_heads
 
-    folder = folder or simulated_photographs(simulated, seed=seed)
+    if not 0 < lr < 1:  # also nan
+        raise ValueError(f"lr must lie between 0 and 1, got {lr}")
+    with _writing_to(out):
+        pass  # to learn now and not after the training that its result has no place
+    if folder is None:
+        with _writing_to(cache_folder()):
+            folder = simulated_photographs(simulated, seed=seed)
     result = train_heads(
         folder,
         weights=weights,
@@ -93,6 +123,7 @@ def train(
         batch_size=batch_size,
         views=views,
         lr=lr,
+        how=how,
         seed=seed,
         out=out,
     )

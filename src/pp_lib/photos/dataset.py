@@ -68,8 +68,13 @@ class PhotoDataset(Dataset):
     def _read(self, row: Row) -> torch.Tensor:
         from PIL import Image
 
-        with Image.open(self.folder / row.image) as image:
-            pixels = np.array(image.convert("RGB"))  # (H, W, 3)
+        try:
+            with Image.open(self.folder / row.image) as image:
+                pixels = np.array(image.convert("RGB"))  # (H, W, 3)
+        except (OSError, SyntaxError) as error:  # Pillow's for a damaged PNG; it names no file
+            raise OSError(
+                f"{self.folder / row.image}: {error}; delete it and prepare again"
+            ) from error
         return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()  # (3, H, W)
 
     def _seeded(self, image, seed: int):

@@ -115,7 +115,8 @@ def prepare(
     Raises
     ------
     ValueError
-        If `size`, `fit` or `workers` is none that exists, or `out` is `folder`.
+        If `size`, `fit` or `workers` is none that exists, or small pictures would be put into
+        `folder`.
     OSError
         If the disk is full, or the like. What was done is kept; run again to go on.
     RuntimeError
@@ -128,8 +129,8 @@ def prepare(
         raise ValueError(f"size must be at least 1 pixel, got {size}")
     if workers is not None and workers < 1:
         raise ValueError(f"workers must be at least 1, got {workers}")
-    if is_same(folder, out):
-        raise ValueError(f"out must be a folder of its own, got the photographs' folder {folder}")
+    if is_same(folder, out) or is_same(folder, out / IMAGES):  # ours would be taken for theirs
+        raise ValueError(f"out must be a folder of its own, got {out} for photographs in {folder}")
     sources, ignored = find_photos(folder, out)
     with locked(out):
         here, there = str(folder.absolute()), str(out.absolute())

@@ -34,7 +34,10 @@ def save_heads(model, path):
     }
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".heads-") as folder:
         part = Path(folder) / path.name
-        save_file(_head_state(model), part, metadata=metadata)
+        try:
+            save_file(_head_state(model), part, metadata=metadata)
+        except SafetensorError as error:  # how the library says that the disk is full
+            raise OSError(f"cannot write {path}: {error}") from error
         os.replace(part, path)
     return path
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from pp_lib.photos.bins import HEADS
 from pp_lib.photos.dataset import loaders
+from pp_lib.photos.files import write_atomically
 
 from .checkpoint import save_heads
 from .evaluation import evaluate
@@ -126,5 +127,5 @@ def train_heads(
         out = Path(out)
         save_heads(model, out / "heads.safetensors")
         for name, values in {"history": history.to_dict(), "summary": result.summary()}.items():
-            (out / f"{name}.json").write_text(json.dumps(values, indent=2) + "\n")
+            write_atomically(out / f"{name}.json", (json.dumps(values, indent=2) + "\n").encode())
     return result
