@@ -1,7 +1,6 @@
 """The command `photopilot`: simulate, prepare and train from a shell."""
 
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -22,23 +21,18 @@ def main() -> None:
     try:
         app()
     except (ValueError, OSError, RuntimeError, ArithmeticError, MemoryError) as mistake:
-        hint = "out of memory, ask for less: " if isinstance(mistake, MemoryError) else ""
-        typer.secho(f"photopilot: {hint}{mistake}", fg="red", err=True)
+        typer.secho(f"photopilot: {mistake}", fg="red", err=True)
         raise SystemExit(2) from mistake
 
 
-@contextmanager
-def _writing_to(folder: Path):
-    """Make and try the folder before any work; of a full disk say which, as the system does not."""
+def _try_out(folder: Path) -> None:
+    """Make the folder and write in it now: after minutes of work it would be late to fail."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            yield
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        if error.errno is None:  # one of ours, which says all there is to say
-            raise
-        expected = "a folder with room to write in; free some, or name another"
-        raise OSError(f"{folder}: {error.strerror}; expected {expected}") from error
+        came = f"{folder} ({error.strerror})"
+        raise ValueError(f"out must be a folder to write in, got {came}: name another") from error
 
 
 @app.command()
@@ -53,18 +47,16 @@ def simulate(
     from .camera import simulate as take
     from .camera import write_dng
 
-    with _writing_to(out):
-        for i, photograph in enumerate(take(n, seed=seed, size=size, workers=workers)):
-            write_dng(out / f"sim_{seed}_{i:05d}.dng", photograph)
+    _try_out(out)
+    for i, photograph in enumerate(take(n, seed=seed, size=size, workers=workers)):
+        write_dng(out / f"sim_{seed}_{i:05d}.dng", photograph)
     typer.echo(f"{n} photographs in {out}")
 
 
 @app.command()
 def prepare(
     folder: Annotated[Path, typer.Argument(help="Photographs, RAW or JPEG, subfolders too.")],
-    out: Annotated[
-        Path | None, typer.Argument(help="Where to put them; prepared/<folder's name> if unset.")
-    ] = None,
+    out: Annotated[Path | None, typer.Argument(help="prepared/<folder's name> if unset.")] = None,
     size: Annotated[int, typer.Option(min=32, help="Height and width in pixels.")] = 256,
     fit: Annotated[str, typer.Option(help="crop keeps the noise; resize keeps the view.")] = "crop",
     workers: Annotated[int | None, typer.Option(min=1, help="Threads; all cores if unset.")] = None,
@@ -75,8 +67,7 @@ def prepare(
 
     out = out or Path("prepared") / folder.resolve().name
     if folder.is_dir():  # else `prepare` says so, and nothing is made
-        with _writing_to(out):
-            pass
+        _try_out(out)
     report = develop_and_label(folder, out, size=size, fit=fit, workers=workers)
     rows = read_manifest(out)
     for h, (head, bins) in enumerate(HEADS.items()):
@@ -92,30 +83,22 @@ def train(
     folder: Annotated[
         Path | None, typer.Argument(help="A prepared folder; simulated photographs if unset.")
     ] = None,
-    simulated: Annotated[
-        int, typer.Option(min=32, max=MOST, help="How many to simulate without a folder.")
-    ] = 1000,
+    simulated: Annotated[int, typer.Option(min=32, max=MOST, help="Without a folder.")] = 1000,
     weights: Annotated[str, typer.Option(help="Backbone: imagenet, camera or random.")] = "random",
     epochs: Annotated[int, typer.Option(min=1)] = 12,
     batch_size: Annotated[int, typer.Option(min=1)] = 32,
     views: Annotated[int, typer.Option(min=1, help="Random crops cached per photograph.")] = 2,
-    lr: Annotated[float, typer.Option(help="Adam's learning rate.")] = 1e-3,
+    lr: Annotated[float, typer.Option(min=1e-9, max=1, help="Adam's learning rate.")] = 1e-3,
     how: Annotated[str, typer.Option(help="Split: stratified, random, grouped.")] = "stratified",
     seed: Annotated[int, typer.Option(min=0, max=2**63, help="Of split, crops, weights.")] = 0,
     out: Annotated[Path, typer.Option(help="For history and trained heads.")] = Path("runs/last"),
 ) -> None:
     """Train the three heads on a frozen VGG16 and compare them with guessing."""
     from .photos import simulated_photographs
-    from .photos.simulated import cache_folder
     from .train import train_heads
 
-    if not 0 < lr < 1:  # also nan
-        raise ValueError(f"lr must lie between 0 and 1, got {lr}")
-    with _writing_to(out):
-        pass  # to learn now and not after the training that its result has no place
-    if folder is None:
-        with _writing_to(cache_folder()):
-            folder = simulated_photographs(simulated, seed=seed)
+    _try_out(out)
+    folder = folder or simulated_photographs(simulated, seed=seed)
     result = train_heads(
         folder,
         weights=weights,
