@@ -89,3 +89,22 @@ def test_the_systems_place(monkeypatch):
     monkeypatch.delenv("PHOTOPILOT_CACHE")
     expected = Path(platformdirs.user_cache_dir("photopilot"))
     assert simulated.cache_folder() == expected
+
+
+def test_a_script_without_a_main_guard_is_told_so_and_does_not_hang(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from pp_lib.photos import simulated_photographs\n"
+        # 48 is where the camera begins to spawn workers at 256 px
+        "simulated_photographs(60, size=256, progress=False)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        env=os.environ | {"PHOTOPILOT_CACHE": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "__main__" in done.stderr

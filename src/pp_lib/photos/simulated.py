@@ -3,6 +3,7 @@
 simulate -> write_dng -> prepare: from the DNG on, the same path as real photographs take.
 """
 
+import multiprocessing
 import os
 import shutil
 import tempfile
@@ -52,7 +53,8 @@ def simulated_photographs(n: int, *, seed: int = 0, size: int = 256, progress: b
     ValueError
         If `n` or `size` is none that exists.
     RuntimeError
-        If a simulated photograph was rejected, which would be a mistake of ours.
+        If a script calls this without a `__main__` guard; if a simulated photograph was rejected,
+        which would be a mistake of ours.
     """
     if n < 1:
         raise ValueError(f"n must be at least 1 photograph, got {n}")
@@ -61,6 +63,13 @@ def simulated_photographs(n: int, *, seed: int = 0, size: int = 256, progress: b
     folder = cache / f"simulated-n{n}-seed{seed}-size{size}-{code}"
     if (folder / MANIFEST).is_file():
         return folder
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        # A spawned worker imports the script that spawned it (multiprocessing's own mark of that
+        # moment). A call at the script's top level would wait for the lock that its parent holds.
+        raise RuntimeError(
+            "simulated photographs can only be made in the main process: in a script, call "
+            'simulated_photographs under `if __name__ == "__main__":`'
+        )
     with locked(cache, wait=True):
         if not (folder / MANIFEST).is_file():  # else another process has made it meanwhile
             _make(folder, n, seed, size, progress)
