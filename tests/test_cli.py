@@ -253,7 +253,7 @@ def test_control_c_and_then_to_the_end(tmp_path):
     assert "Traceback" not in complaint
     assert not (out / "manifest.csv").exists()
     assert not list(out.glob("images/.*"))
-    assert prepare(folder, out, size=480, progress=False).reused >= 5
+    assert prepare(folder, out, size=480, progress=False).reused > 0
     prepare(folder, tmp_path / "fresh", size=480, progress=False)
     for path in (tmp_path / "fresh").rglob("[!.]*"):
         if path.is_file():
