@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
+from safetensors import SafetensorError
 
 from pp_lib import cli
 from pp_lib.photos.journal import locked
@@ -258,3 +259,13 @@ def test_control_c_and_then_to_the_end(tmp_path):
     for path in (tmp_path / "fresh").rglob("[!.]*"):
         if path.is_file():
             assert (out / path.relative_to(tmp_path / "fresh")).read_bytes() == path.read_bytes()
+
+
+def test_a_disk_that_fills_while_the_heads_are_written(refused, prepared, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise SafetensorError("I/O error: No space left on device")
+
+    monkeypatch.setattr("pp_lib.train.checkpoint.save_file", full)
+    complaint = refused("train", prepared, "--batch-size", 4, "--epochs", 1, "--views", 1)
+    assert "cannot write runs/last/heads.safetensors: I/O error: No space left" in complaint
+    assert list((tmp_path / "runs" / "last").iterdir()) == []
