@@ -1,0 +1,1 @@
+"""A neural network in NumPy, every gradient by hand."""
