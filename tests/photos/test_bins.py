@@ -158,3 +158,11 @@ def test_labels_come_in_the_order_of_the_heads():
 def test_unknown_kind():
     with pytest.raises(ValueError, match="kind must be"):
         nominal_stop(1, "focus")
+
+
+def test_the_simulated_camera_writes_nominal_stops():
+    from pp_lib.camera import EXPOSURE_TIMES_S
+    from pp_lib.camera import F_NUMBERS as CAMERA_F_NUMBERS
+
+    for kind, table in (("aperture", CAMERA_F_NUMBERS), ("shutter", EXPOSURE_TIMES_S)):
+        assert [nominal_stop(value, kind) for value in table] == list(table)
