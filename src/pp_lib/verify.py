@@ -75,7 +75,7 @@ def relative_error(a, b):
     Returns
     -------
     numpy.ndarray of float64
-        Shape of a; from 0 (equal) to 2 (opposite sign), nan where a or b is nan.
+        Shape of a; from 0 (equal) to 2 (opposite sign), nan where a or b is nan or inf.
 
     Raises
     ------
@@ -88,7 +88,8 @@ def relative_error(a, b):
     """
     a, b = _alike(a, b)
     larger = np.maximum(np.abs(a), np.abs(b))
-    return np.abs(a - b) / np.where(larger == 0, 1, larger)
+    with np.errstate(invalid="ignore"):  # inf beside inf has no relative error: nan
+        return np.abs(a - b) / np.where(larger == 0, 1, larger)
 
 
 def assert_gradients_match(analytic, numeric, rtol=RTOL_FD, atol=ATOL_FD):
@@ -115,18 +116,17 @@ def assert_gradients_match(analytic, numeric, rtol=RTOL_FD, atol=ATOL_FD):
     """
     a, n = _alike(analytic, numeric)
     allowed = atol + rtol * np.maximum(np.abs(a), np.abs(n))
-    with np.errstate(invalid="ignore"):  # inf - inf is nan, which is not within any allowance
-        difference = np.abs(a - n)
-        matches = np.isfinite(difference) & (difference <= allowed)
+    with np.errstate(invalid="ignore", over="ignore"):  # inf - inf is nan: never allowed
+        excess = np.abs(a - n) / np.maximum(allowed, TINY)
+    matches = np.isfinite(a) & np.isfinite(n) & (excess <= 1)
     if not matches.all():
         # The worst is what exceeds its allowance most; what is no number at all is worse still.
-        excess = np.where(matches, 0, difference / np.maximum(allowed, TINY))
-        relative = difference / np.maximum(np.maximum(np.abs(a), np.abs(n)), TINY)
-        i = np.unravel_index(np.nan_to_num(excess, nan=np.inf).argmax(), a.shape)
+        excess = np.where(np.isfinite(a) & np.isfinite(n), excess, np.inf)
+        i = np.unravel_index(excess.argmax(), a.shape)
         raise AssertionError(
             f"gradients differ at {(~matches).sum()} of {a.size} entries, worst at index "
             f"{tuple(map(int, i))}: analytic {a[i]:.10g}, numeric {n[i]:.10g}, relative error "
-            f"{relative[i]:.3g}, allowed difference {allowed[i]:.3g}"
+            f"{relative_error(a, n)[i]:.3g}, allowed difference {allowed[i]:.3g}"
         )
 
 
@@ -182,7 +182,10 @@ def _parity(name, found, reference):
     found, reference = _alike(found, reference)
     difference, scale = np.abs(found - reference).max(), np.abs(reference).max()
     error = difference / scale if scale else (np.inf if difference else 0.0)
-    return ParityRow(name, found.shape, found.size, float(error))
+    # nan compares as neither better nor worse than anything; inf is the worst there is
+    return ParityRow(
+        name, found.shape, found.size, float(np.nan_to_num(error, nan=np.inf, posinf=np.inf))
+    )
 
 
 def _number(value):
