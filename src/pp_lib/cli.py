@@ -1,4 +1,4 @@
-"""The command `photopilot`: simulate, prepare and train from a shell."""
+"""The command `photopilot`: simulate, prepare, train and pretrain from a shell."""
 
 import tempfile
 from pathlib import Path
@@ -113,3 +113,21 @@ def train(
     typer.echo(f"frozen backbone: {weights}")
     typer.echo(result.table())
     typer.echo(f"history and heads in {out}")
+
+
+@app.command()
+def pretrain(
+    config: Annotated[Path, typer.Argument(help="JSON; {} is the full run, for a GPU.")],
+    out: Annotated[Path, typer.Option(help="For checkpoints, history and the backbone.")],
+    scenes: Annotated[Path | None, typer.Option(help="For the scenes; OUT if unset.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run.")] = False,
+) -> None:
+    """Train VGG16's convolutions from scratch on simulated photographs."""
+    from .train.pretrain import PretrainConfig
+    from .train.pretrain import pretrain as learn_and_export
+
+    wanted = PretrainConfig.read(config)
+    _try_out(out)
+    weights = learn_and_export(wanted, out, scenes=scenes, resume=resume)
+    typer.echo(weights.with_suffix(".md").read_text("utf-8"))
+    typer.echo(f"backbone, checksum, configuration, history and this card in {out}")

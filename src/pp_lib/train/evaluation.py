@@ -67,6 +67,9 @@ def evaluate(model, data, *, batch_size=256, precision="float32", device=None):
     )
 
 
-def head_losses(logits, y):
+def head_losses(logits, y, label_smoothing=0.0):
     """Mean cross-entropy of each head, (3,): always in float32, whatever the layers used."""
-    return torch.stack([cross_entropy(logits[h].float(), y[:, j]) for j, h in enumerate(HEADS)])
+    options = {"label_smoothing": label_smoothing}
+    return torch.stack(
+        [cross_entropy(logits[h].float(), y[:, j], **options) for j, h in enumerate(HEADS)]
+    )

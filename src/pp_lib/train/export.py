@@ -1,0 +1,149 @@
+"""What a pretraining run leaves behind: a backbone to ship, and a card that says what it is."""
+
+import copy
+import hashlib
+import json
+import platform
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save
+from torch.nn.functional import cross_entropy
+
+from pp_lib.photos.bins import HEADS
+from pp_lib.photos.files import write_atomically
+
+from .crops import central_crops, standardise
+from .fold import fold_batch_norm
+from .metrics import summary
+
+WEIGHTS = "vgg16-camera.safetensors"
+
+
+def check_crops(model, scenes, config, device):
+    """Ask the model about the central crop of every photograph.
+
+    Returns
+    -------
+    dict
+        ``loss`` and ``entropy``, sums over the heads in nats; ``heads``: for each its ``loss``
+        and `metrics.summary`. Plain numbers.
+    """
+    model.eval()
+    total, predicted = torch.zeros(len(HEADS), dtype=torch.float64), []
+    with torch.no_grad():
+        for first in range(0, len(scenes), config.batch_size):
+            rows = slice(first, first + config.batch_size)
+            x = torch.from_numpy(np.array(scenes.images[rows])).to(device)
+            y = torch.from_numpy(np.array(scenes.labels[rows])).to(device)
+            with torch.autocast(
+                device.type, torch.bfloat16, enabled=config.precision == "bfloat16"
+            ):
+                logits = model(standardise(central_crops(x, config.crop)))
+            for j, name in enumerate(HEADS):
+                total[j] += cross_entropy(logits[name].float(), y[:, j], reduction="sum").cpu()
+            answers = torch.stack([logits[name].argmax(dim=1) for name in HEADS], dim=1)
+            predicted.append(answers.cpu().numpy())  # (B, 3)
+    losses = (total / len(scenes)).tolist()
+    judged = summary(scenes.labels, np.concatenate(predicted))
+    entropy = judged.pop("sum")["entropy"]
+    heads = {h: judged[h] | {"loss": loss} for h, loss in zip(HEADS, losses, strict=True)}
+    return {"loss": sum(losses), "entropy": entropy, "heads": heads}
+
+
+def export(model, val, out, config, run):
+    """Write the folded backbone, its checksum, its configuration, its history and its card.
+
+    The numbers of the card are those of the numbers in the file: folded, rounded to float16, read
+    back, and asked about every validation photograph once more.
+
+    Parameters
+    ----------
+    model : CameraNet
+    val : Scenes
+    out : path-like
+        Gets vgg16-camera.safetensors, .safetensors.sha256, .config.json, .history.json and .md.
+    config : PretrainConfig
+    run : dict
+        As `pp_lib.train.pretrain.learn` gives it.
+
+    Returns
+    -------
+    pathlib.Path
+        The weights.
+
+    Raises
+    ------
+    FloatingPointError
+        If a folded weight is too large for float16.
+    OSError
+        If a file cannot be written.
+    """
+    path = Path(out) / WEIGHTS
+    folded = fold_batch_norm(model.features)
+    state = {k: v.to(torch.float16).cpu().contiguous() for k, v in folded.state_dict().items()}
+    for name, value in state.items():
+        if not torch.isfinite(value).all():
+            raise FloatingPointError(f"{name} holds numbers that float16 cannot: train longer")
+    shipped = copy.deepcopy(model)
+    folded.load_state_dict(state)
+    shipped.features = folded
+    device = next(shipped.parameters()).device
+    checked = check_crops(shipped, val, replace(config, precision="float32"), device)
+    sha256 = _write_weights(path, state)
+    device_name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+    facts = {
+        "Photographs": f"{config.n_train:,} to learn from, {len(val):,} to check with, simulated, "
+        f"{config.render_size} pixels, crops of {config.crop}",
+        "Steps": f"{run['step']:,} of {config.batch_size} crops",
+        "Time": f"{run['seconds'] / 60:.1f} minutes of training and checking",
+        "Device": f"{device_name}, {config.precision}",
+        "Versions": f"Python {platform.python_version()}, torch {torch.__version__}",
+        "SHA-256": f"`{sha256}`",
+    }
+    config.write(path.with_suffix(".config.json"))
+    history = json.dumps({"epochs": run["history"], "exported": checked}, indent=2) + "\n"
+    write_atomically(path.with_suffix(".history.json"), history.encode())
+    write_atomically(path.with_suffix(".md"), _card(facts, checked).encode())
+    return path
+
+
+def _write_weights(path, state):
+    content = save(state)
+    write_atomically(path, content)
+    sha256 = hashlib.sha256(content).hexdigest()
+    # the form that sha256sum --check reads
+    write_atomically(path.with_name(f"{path.name}.sha256"), f"{sha256}  {path.name}\n".encode())
+    return sha256
+
+
+def _card(facts, checked):
+    lines = [
+        "# VGG16 that has seen a camera",
+        "",
+        "The 13 convolutions of VGG16, trained from scratch on photographs of PhotoPilot's",
+        "simulated camera and nothing else; batch normalisation folded in; float16.",
+        "",
+        *(f"- {name}: {value}" for name, value in facts.items()),
+        "",
+        "Central crops of the photographs to check with, float32 arithmetic, small heads of the",
+        "training run (not in the file):",
+        "",
+        "| head | accuracy | 95 % interval | most frequent class | loss, nats | label entropy |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, head in checked["heads"].items():
+        interval = f"{100 * head['low']:.1f} to {100 * head['high']:.1f} %"
+        lines.append(
+            f"| {name} | {100 * head['accuracy']:.1f} % | {interval} "
+            f"| {100 * head['majority']:.1f} % | {head['loss']:.3f} | {head['entropy']:.3f} |"
+        )
+    lines += [
+        f"| sum | | | | {checked['loss']:.3f} | {checked['entropy']:.3f} |",
+        "",
+        "Limits: nothing above was measured on real photographs. It has seen pixels as the camera",
+        "gave them; a picture made smaller or saved as JPEG has lost part of what it looks for.",
+    ]
+    return "\n".join(lines) + "\n"
