@@ -1,5 +1,6 @@
 """The model: its parameters, its start, its answers, what it refuses."""
 
+import hashlib
 import urllib.error
 
 import pytest
@@ -202,14 +203,44 @@ def test_camera_weights_that_are_not_there_yet(monkeypatch, tmp_path):
     assert str(path) in str(caught.value)
 
 
-def test_camera_weights_once_they_are_there(monkeypatch, tmp_path, frozen_model):
+@pytest.fixture
+def camera_weights(monkeypatch, tmp_path, frozen_model):
+    """Give the path and the state of a backbone of the project's own, its checksum beside it."""
     path = tmp_path / "vgg16-camera.safetensors"
     state = {name: value.half() for name, value in frozen_model.features.state_dict().items()}
-    save_file(state, path)
     monkeypatch.setattr(module, "camera_weights_path", lambda: path)
+    save_with_checksum(state, path)
+    return path, state
+
+
+def save_with_checksum(state, path):
+    save_file(state, path)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    path.with_name(f"{path.name}.sha256").write_text(f"{sha256}  {path.name}\n")
+
+
+def test_camera_weights_once_they_are_there(camera_weights):
+    path, state = camera_weights
     model = ThreeHeadVGG16("camera")
     assert model.features[0].weight.dtype == torch.float32
     assert torch.equal(model.features[0].weight, state["0.weight"].float())
-    save_file({name: value for name, value in state.items() if name != "0.bias"}, path)
+    save_with_checksum({name: v for name, v in state.items() if name != "0.bias"}, path)
     with pytest.raises(RuntimeError, match="0.bias"):
+        ThreeHeadVGG16("camera")
+
+
+def test_camera_weights_must_be_those_of_their_checksum(camera_weights):
+    path, _ = camera_weights
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1  # one bit of the last weight: still a file that could be read
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"damaged .*SHA-256.*fetch both"):
+        ThreeHeadVGG16("camera")
+
+
+@pytest.mark.parametrize("note", [None, ""])
+def test_camera_weights_without_a_checksum_are_refused(camera_weights, note):
+    checksum = camera_weights[0].with_name(f"{camera_weights[0].name}.sha256")
+    checksum.unlink() if note is None else checksum.write_text(note)
+    with pytest.raises(ValueError, match="missing or empty"):
         ThreeHeadVGG16("camera")

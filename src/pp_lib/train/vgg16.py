@@ -1,10 +1,11 @@
 """VGG16 with three heads: one photograph in, logits for aperture, ISO and shutter out."""
 
+import hashlib
 import http.client
 from pathlib import Path
 
+import safetensors.torch
 import torch
-from safetensors.torch import load_file
 from torch import nn
 from torchvision.models import VGG16_Weights, vgg16
 
@@ -34,7 +35,8 @@ class ThreeHeadVGG16(nn.Module):
     Raises
     ------
     ValueError
-        For an unknown `weights` or an impossible `dropout`.
+        For an unknown `weights` or an impossible `dropout`; when the file of the project's own
+        weights is not the one that its checksum is of.
     RuntimeError
         When the ImageNet weights cannot be had, for instance without a network.
     FileNotFoundError
@@ -202,4 +204,13 @@ def _camera_features():
             f"the project's own backbone is not at {path}: it comes with a later release of "
             'PhotoPilot; until then choose weights="imagenet" (a download) or "random"'
         )
-    return {name: value.float() for name, value in load_file(path).items()}
+    content, note = path.read_bytes(), path.with_name(f"{path.name}.sha256")
+    expected = note.read_text("ascii").split()[:1] if note.is_file() else None
+    found = hashlib.sha256(content).hexdigest()
+    if expected != [found]:
+        raise ValueError(
+            f"{path} is damaged or another file: its SHA-256 must be the one in {note.name} beside "
+            f"it ({expected[0] if expected else 'which is missing or empty'}), got {found}; fetch "
+            "both files again"
+        )
+    return {name: value.float() for name, value in safetensors.torch.load(content).items()}
