@@ -1,6 +1,4 @@
-"""Where hand-written gradients are put to the test: finite differences, and PyTorch's autograd."""
-
-from typing import NamedTuple
+"""Gradients from values alone: central differences, and how two gradients are compared."""
 
 import numpy as np
 
@@ -8,19 +6,6 @@ EPS = 1e-5  # near the cube root of float64's 1.1e-16, where truncation and roun
 RTOL_FD = 1e-6  # central differences leave eps^2 f'''/6, about 1e-10, times what f''' may be
 ATOL_FD = 1e-8  # rounding of f leaves 1e-16 |f| / eps = 1e-11 |f|; losses sum up to 1e3
 TINY = np.finfo(np.float64).tiny  # stands for 0 where one divides
-
-
-class ParityRow(NamedTuple):
-    """How well one array of a computation agrees with PyTorch's.
-
-    `max_relative_error` is the largest difference, relative to the array's largest number: a sum
-    that cancels to nearly nothing has few right digits in either library, and which ones is chance.
-    """
-
-    name: str
-    shape: tuple
-    count: int
-    max_relative_error: float
 
 
 def numerical_gradient(f, x, eps=EPS):
@@ -61,7 +46,7 @@ def numerical_gradient(f, x, eps=EPS):
         step = float(above[i]) - float(below[i])  # what is left of 2 eps after rounding
         if step == 0:
             raise ValueError(f"eps must change x, got {eps} beside {x[i]} at index {i}")
-        gradient[i] = (_number(f(above)) - _number(f(below))) / step
+        gradient[i] = (number(f(above)) - number(f(below))) / step
     return gradient
 
 
@@ -86,7 +71,7 @@ def relative_error(a, b):
     -----
     Chapter 11.
     """
-    a, b = _alike(a, b)
+    a, b = alike(a, b)
     larger = np.maximum(np.abs(a), np.abs(b))
     with np.errstate(invalid="ignore"):  # inf beside inf has no relative error: nan
         return np.abs(a - b) / np.where(larger == 0, 1, larger)
@@ -114,7 +99,7 @@ def assert_gradients_match(analytic, numeric, rtol=RTOL_FD, atol=ATOL_FD):
     -----
     Chapter 11.
     """
-    a, n = _alike(analytic, numeric)
+    a, n = alike(analytic, numeric)
     allowed = atol + rtol * np.maximum(np.abs(a), np.abs(n))
     with np.errstate(invalid="ignore", over="ignore"):  # inf - inf is nan: never allowed
         excess = np.abs(a - n) / np.maximum(allowed, TINY)
@@ -130,72 +115,16 @@ def assert_gradients_match(analytic, numeric, rtol=RTOL_FD, atol=ATOL_FD):
         )
 
 
-def torch_parity(function_numpy, function_torch, *arrays):
-    """Compare a loss and its gradients, written by hand, with PyTorch's.
-
-    Parameters
-    ----------
-    function_numpy : callable
-        ``function_numpy(*arrays) -> (loss, gradients)``, one gradient for each float array.
-    function_torch : callable
-        ``function_torch(*tensors) -> loss``, a tensor of one number.
-    *arrays : numpy.ndarray
-        Float arrays are differentiated by; others (class indices, masks) are handed through.
-
-    Returns
-    -------
-    list of ParityRow
-        ``loss``, then ``gradient 0``, ``gradient 1`` and so on, numbered as the arrays are.
-
-    Raises
-    ------
-    ValueError
-        If the number of gradients or a shape is not as said here.
-
-    Notes
-    -----
-    Chapters 9 and 11. Parity sees what finite differences cannot: a right gradient of a wrong loss.
-    """
-    import torch
-
-    loss, gradients = function_numpy(*(a.copy() for a in arrays))
-    tensors = [torch.tensor(a) for a in arrays]
-    floats = {i: t.requires_grad_() for i, t in enumerate(tensors) if t.is_floating_point()}
-    loss_torch = function_torch(*tensors)
-    if loss_torch.numel() != 1:
-        raise ValueError(f"function_torch must give one number, got {tuple(loss_torch.shape)}")
-    if len(gradients) != len(floats):
-        raise ValueError(
-            f"function_numpy must give {len(floats)} gradients, one for each float array, got "
-            f"{len(gradients)}"
-        )
-    references = torch.autograd.grad(
-        loss_torch, list(floats.values()), allow_unused=True, materialize_grads=True
-    )
-    rows = [_parity("loss", _number(loss), loss_torch.item())]
-    for i, gradient, reference in zip(floats, gradients, references, strict=True):
-        rows.append(_parity(f"gradient {i}", gradient, reference.numpy()))
-    return rows
-
-
-def _parity(name, found, reference):
-    found, reference = _alike(found, reference)
-    difference, scale = np.abs(found - reference).max(), np.abs(reference).max()
-    error = difference / scale if scale else (np.inf if difference else 0.0)
-    # nan compares as neither better nor worse than anything; inf is the worst there is
-    return ParityRow(
-        name, found.shape, found.size, float(np.nan_to_num(error, nan=np.inf, posinf=np.inf))
-    )
-
-
-def _number(value):
+def number(value):
+    """Give the only element of a loss as a Python number."""
     value = np.asarray(value)
     if value.size != 1:
         raise ValueError(f"the loss must be a single number, got shape {value.shape}")
     return value.item()
 
 
-def _alike(a, b):
+def alike(a, b):
+    """Give two arrays of the same shape as float64."""
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if a.shape != b.shape:
         raise ValueError(f"both arrays must have the same shape, got {a.shape} and {b.shape}")

@@ -1,0 +1,201 @@
+"""Gradients by hand beside those of PyTorch's autograd: of one loss, and of the whole model."""
+
+import copy
+from typing import NamedTuple
+
+import numpy as np
+
+from pp_lib import nn
+from pp_lib.nn.conv import AdaptiveAvgPool2d, Conv2d, MaxPool2d
+from pp_lib.verify.differences import alike, number
+
+
+class ParityRow(NamedTuple):
+    """How well one array of a computation agrees with PyTorch's.
+
+    `max_relative_error` is the largest difference, relative to the array's largest number: a sum
+    that cancels to nearly nothing has few right digits in either library, and which ones is chance.
+    """
+
+    name: str
+    shape: tuple
+    count: int
+    max_relative_error: float
+
+
+def torch_parity(function_numpy, function_torch, *arrays):
+    """Compare a loss and its gradients, written by hand, with PyTorch's.
+
+    Parameters
+    ----------
+    function_numpy : callable
+        ``function_numpy(*arrays) -> (loss, gradients)``, one gradient for each float array.
+    function_torch : callable
+        ``function_torch(*tensors) -> loss``, a tensor of one number.
+    *arrays : numpy.ndarray
+        Float arrays are differentiated by; others (class indices, masks) are handed through.
+
+    Returns
+    -------
+    list of ParityRow
+        ``loss``, then ``gradient 0``, ``gradient 1`` and so on, numbered as the arrays are.
+
+    Raises
+    ------
+    ValueError
+        If the number of gradients or a shape is not as said here.
+
+    Notes
+    -----
+    Chapters 9 and 11. Parity sees what finite differences cannot: a right gradient of a wrong loss.
+    """
+    import torch
+
+    loss, gradients = function_numpy(*(a.copy() for a in arrays))
+    tensors = [torch.tensor(a) for a in arrays]
+    floats = {i: t.requires_grad_() for i, t in enumerate(tensors) if t.is_floating_point()}
+    loss_torch = function_torch(*tensors)
+    if loss_torch.numel() != 1:
+        raise ValueError(f"function_torch must give one number, got {tuple(loss_torch.shape)}")
+    if len(gradients) != len(floats):
+        raise ValueError(
+            f"function_numpy must give {len(floats)} gradients, one for each float array, got "
+            f"{len(gradients)}"
+        )
+    references = torch.autograd.grad(
+        loss_torch, list(floats.values()), allow_unused=True, materialize_grads=True
+    )
+    rows = [_parity("loss", number(loss), loss_torch.item())]
+    for i, gradient, reference in zip(floats, gradients, references, strict=True):
+        rows.append(_parity(f"gradient {i}", gradient, reference.numpy()))
+    return rows
+
+
+def vgg16_parity(model, batch, *, masks=None, dtype=np.float64):
+    """Compare every partial derivative of the whole model, by hand in NumPy, with PyTorch's.
+
+    The loss is the sum of the three heads' cross-entropies, each a mean over the batch. Both sides
+    compute on the CPU in `dtype` with the model's weights; the model itself stays as it is.
+
+    Parameters
+    ----------
+    model : pp_lib.train.ThreeHeadVGG16
+    batch : pair
+        Photographs (B, 3, H, W), standardised; dict of class indices, head -> (B,).
+    masks : pair of numpy.ndarray of bool, (B, 512) and (B, 256), optional
+        Which shared units dropout keeps. Left out, nothing is dropped, as in evaluation.
+    dtype : float64 or float32
+
+    Returns
+    -------
+    list of ParityRow
+        36 rows, named and ordered as ``model.named_parameters()``; the counts add up to 27,693,897.
+
+    Raises
+    ------
+    ValueError
+        If the model, the photographs, the classes or the masks are not as said here.
+
+    Notes
+    -----
+    Chapter 15.
+    """
+    import torch
+
+    from pp_lib.train import ThreeHeadVGG16
+
+    if not isinstance(model, ThreeHeadVGG16):
+        raise ValueError(f"model must be a ThreeHeadVGG16, got {type(model).__name__}")
+    x, y, masks = _checked(*batch, masks, dtype)
+    dtype_torch = torch.from_numpy(x).dtype
+    twin = copy.deepcopy(model).cpu().to(dtype_torch).requires_grad_(True)
+    by_hand = _gradients_by_hand(twin, x, y, masks)
+    return [_parity(n, by_hand[n], g) for n, g in _gradients_by_torch(twin, x, y, masks).items()]
+
+
+def _checked(images, classes, masks, dtype):
+    x = np.asarray(images)
+    if x.dtype.kind != "f":
+        raise ValueError(f"photographs must be floating and standardised, got {x.dtype}")
+    if not isinstance(classes, dict) or any(np.ndim(c) != 1 for c in classes.values()):
+        raise ValueError(f"classes must be a dict, head -> (B,), got {classes!r}")
+    if masks is not None and len(masks) != 2:
+        raise ValueError(f"masks must be two, one for each dropout, got {len(masks)}")
+    y = {head: np.asarray(c) for head, c in classes.items()}
+    return x.astype(dtype), y, masks and tuple(map(np.asarray, masks))
+
+
+def _by_hand(module):
+    """Give the NumPy layer that does what a layer of PyTorch does, with the same parameters."""
+    from torch import nn as torch_nn
+
+    values = {name: p.detach().numpy() for name, p in module.named_parameters()}
+    rng, dtype = np.random.default_rng(), next(iter(values.values()), np.empty(0)).dtype
+    match module:
+        case torch_nn.Conv2d():
+            sizes = module.in_channels, module.out_channels, module.kernel_size
+            layer = Conv2d(*sizes, module.stride, module.padding, rng=rng, dtype=dtype)
+        case torch_nn.Linear():
+            layer = nn.Linear(module.in_features, module.out_features, rng=rng, dtype=dtype)
+        case torch_nn.MaxPool2d():
+            layer = MaxPool2d(module.kernel_size, module.stride)
+        case torch_nn.AdaptiveAvgPool2d():
+            layer = AdaptiveAvgPool2d(module.output_size)
+        case torch_nn.Dropout():
+            layer = nn.Dropout(module.p)
+        case torch_nn.ReLU():
+            layer = nn.ReLU()
+        case _:
+            raise ValueError(f"no layer of pp_lib.nn does what {module} does")
+    for name, parameter in layer.parameters().items():
+        parameter.value = values[name]
+    return layer
+
+
+def _gradients_by_hand(model, x, y, masks):
+    """Give dL/d(parameter) under PyTorch's names, without PyTorch."""
+    features, shared = (
+        {f"{part}.{i}": _by_hand(m) for i, m in enumerate(getattr(model, part))}
+        for part in ("features", "shared")
+    )
+    heads = {head: _by_hand(m) for head, m in model.heads.items()}
+    dropouts = [layer for layer in shared.values() if isinstance(layer, nn.Dropout)]
+    for layer, mask in zip(dropouts, masks or (None, None), strict=True):
+        layer.train(mask is not None).mask = mask
+    pool = _by_hand(model.avgpool)
+    trunk = nn.Sequential(*features.values(), pool, nn.Flatten(), *shared.values())
+
+    z = trunk(x)  # (B, 3, H, W) -> (B, 256)
+    logits = {head: layer(z) for head, layer in heads.items()}
+    dlogits = nn.multi_task_loss_backward(logits, y)
+    trunk.backward(sum(layer.backward(dlogits[head]) for head, layer in heads.items()))
+
+    named = features | shared | {f"heads.{head}": layer for head, layer in heads.items()}
+    return {f"{n}.{k}": p.grad for n, layer in named.items() for k, p in layer.parameters().items()}
+
+
+def _gradients_by_torch(model, x, y, masks):
+    """Give the same from autograd, the dropouts replaced by the given masks."""
+    import torch
+    from torch import nn as torch_nn
+
+    dropouts = [layer for layer in model.shared if isinstance(layer, torch_nn.Dropout)]
+    for layer, mask in zip(dropouts, masks or (), strict=masks is not None):
+        factor = torch.from_numpy(mask / (1 - layer.p)).to(torch.from_numpy(x).dtype)
+        layer.register_forward_hook(lambda _, inputs, output, factor=factor: inputs[0] * factor)
+    logits = model.eval()(torch.from_numpy(x))
+    classes = {head: torch.tensor(y[head]).long() for head in logits}
+    sum(
+        torch_nn.functional.cross_entropy(Z, classes[head]) for head, Z in logits.items()
+    ).backward()
+    return {name: p.grad.numpy() for name, p in model.named_parameters()}
+
+
+def _parity(name, found, reference):
+    found, reference = alike(found, reference)
+    difference, scale = np.abs(found - reference).max(), np.abs(reference).max()
+    error = difference / scale if scale else (np.inf if difference else 0.0)
+    # nan compares as neither better nor worse than anything; inf is the worst there is
+    return ParityRow(
+        name, found.shape, found.size, float(np.nan_to_num(error, nan=np.inf, posinf=np.inf))
+    )
