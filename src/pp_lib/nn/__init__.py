@@ -4,6 +4,7 @@ Names, shapes, defaults and edge cases are PyTorch's; float32 and float64 are ke
 """
 
 from pp_lib.nn import functional, init
+from pp_lib.nn.conv import AdaptiveAvgPool2d, Conv2d, MaxPool2d
 from pp_lib.nn.dropout import Dropout
 from pp_lib.nn.layers import Flatten, Layer, Linear, ReLU, Sequential
 from pp_lib.nn.losses import (
@@ -35,6 +36,9 @@ __all__ = [
     "Layer",
     "Linear",
     "ReLU",
+    "Conv2d",
+    "MaxPool2d",
+    "AdaptiveAvgPool2d",
     "Dropout",
     "Flatten",
     "Sequential",
