@@ -181,6 +181,19 @@ def test_gradients_are_set_not_added():
     assert_array_equal(layer.weight.grad, once)
 
 
+def test_where_x_is_data_only_dx_is_left_out():
+    rng = np.random.default_rng(0)
+    network = Sequential(Linear(3, 2, rng=rng), ReLU(), Linear(2, 2, rng=rng))
+    x, dy = rng.normal(size=(4, 3)), rng.normal(size=(4, 2))
+    network(x)
+    assert network.backward(dy).shape == x.shape
+    whole = [p.grad for p in network.parameters().values()]
+    network[0].input_gradient = False
+    assert network.backward(dy) is None
+    for p, grad in zip(network.parameters().values(), whole, strict=True):
+        assert_array_equal(p.grad, grad)
+
+
 @pytest.mark.parametrize("B", [1, 3])
 def test_one_row_and_one_class(B):
     rng = np.random.default_rng(0)

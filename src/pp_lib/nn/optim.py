@@ -200,9 +200,12 @@ class Adam(Optimizer):
         m += (1 - b1) * gradient
         v *= b2
         v += (1 - b2) * gradient**2
-        m_hat_scale = 1 - b1**self.steps
-        v_hat = v / (1 - b2**self.steps)
-        value -= self.lr / m_hat_scale * m / (np.sqrt(v_hat) + self.eps)
+        change = np.divide(v, 1 - b2**self.steps, out=np.empty_like(v))
+        np.sqrt(change, out=change)
+        change += self.eps
+        np.divide(m, change, out=change)  # in place: on a step's clock, a new array is what costs
+        change *= self.lr / (1 - b1**self.steps)
+        value -= change
 
 
 class AdamW(Adam):
