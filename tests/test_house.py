@@ -11,7 +11,7 @@ import pytest
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "pp_lib"
 MODULES = sorted(SOURCE.rglob("*.py"))
 LONGEST_MODULE = 260  # "about 250 lines": one sitting
-LARGEST_LIBRARY = 4500  # lines of code; docstrings, comments and blank lines do not count
+LARGEST_LIBRARY = 5500  # lines of code; docstrings, comments and blank lines do not count
 
 # Data flows camera -> photos -> train; nn stands alone; verify is where nn and torch meet.
 MAY_IMPORT = {
