@@ -25,3 +25,9 @@ def shared_photos():
 def shared_raw():
     """Give the folder of 17 RAW files, most of them only headers or damaged."""
     return _shared_folder("raw")
+
+
+@pytest.fixture(scope="session")
+def shared_mnist():
+    """Give the .npz file with 10,000 and 2,000 digits of MNIST."""
+    return _shared_folder("mnist") / "mnist_10k_2k.npz"

@@ -13,6 +13,7 @@ from pp_lib.photos.simulated import simulated_photographs
 # these need torch or scikit-learn, which preparing photographs does not
 _LAZY = dict.fromkeys(("PhotoDataset", "eval_transform", "loaders", "train_transform"), "dataset")
 _LAZY["split"] = "splits"
+_LAZY["load_digits"] = "digits"
 
 __all__ = ["APERTURE", "HEADS", "ISO", "REASONS", "SHUTTER", "Bins", "ExposureRecord"]
 __all__ += ["PrepareReport", "Row", "UnusablePhoto", "develop", "labels", "nominal_stop", "prepare"]
