@@ -140,6 +140,11 @@ class MaxPool2d(Layer):
     kernel_size, stride : int or pair of int
         Rows and columns; the stride is the kernel's size if not given.
 
+    Attributes
+    ----------
+    branch : numpy.ndarray of int32, (B, C, OH, OW)
+        Which place of its window, in reading order, gave the latest largest number.
+
     Raises
     ------
     ValueError
@@ -153,20 +158,20 @@ class MaxPool2d(Layer):
     def __init__(self, kernel_size, stride=None):
         self.kernel_size = pair("kernel_size", kernel_size)
         self.stride = self.kernel_size if stride is None else pair("stride", stride)
-        self._winner = self._x_shape = self._y_shape = self._dtype = None
+        self.branch = self._x_shape = self._y_shape = self._dtype = None
 
     def forward(self, x):
         """Give the largest number of every window."""
         check_images(x)
         OH, OW = count_windows(x.shape[2:], self.kernel_size, self.stride)
         y = np.full((*x.shape[:2], OH, OW), -np.inf, dtype=x.dtype)
-        winner = np.zeros(y.shape, dtype=np.int32)  # which place of the window, in reading order
+        winner = np.zeros(y.shape, dtype=np.int32)
         for i, j, window in windows(self.kernel_size, self.stride, (OH, OW)):
             candidate = x[window]
             better = (candidate > y) | np.isnan(candidate)
             np.copyto(y, candidate, where=better)
             np.copyto(winner, i * self.kernel_size[1] + j, where=better)
-        self._winner, self._x_shape, self._y_shape, self._dtype = winner, x.shape, y.shape, x.dtype
+        self.branch, self._x_shape, self._y_shape, self._dtype = winner, x.shape, y.shape, x.dtype
         return y
 
     def backward(self, dy):
@@ -174,7 +179,7 @@ class MaxPool2d(Layer):
         check_gradient(dy, self._y_shape, self._dtype)
         dx = np.zeros(self._x_shape, dtype=self._dtype)
         for i, j, window in windows(self.kernel_size, self.stride, self._y_shape[2:]):
-            dx[window] += np.where(self._winner == i * self.kernel_size[1] + j, dy, 0)
+            dx[window] += np.where(self.branch == i * self.kernel_size[1] + j, dy, 0)
         return dx
 
 

@@ -140,17 +140,23 @@ class Linear(Layer):
 
 
 class ReLU(Layer):
-    """Give max(x, 0), for x of any shape; the gradient at 0 is 0, as PyTorch's (chapter 6)."""
+    """Give max(x, 0), for x of any shape; the gradient at 0 is 0, as PyTorch's (chapter 6).
+
+    Attributes
+    ----------
+    branch : numpy.ndarray of bool, the shape of x
+        Where the latest x was above 0.
+    """
 
     def forward(self, x):
         """Give max(x, 0), the shape of x."""
         x = as_floats(x, "x")
-        self._passed = x > 0
+        self.branch = x > 0
         return np.maximum(x, 0)
 
     def backward(self, dy):
         """Give dy where x > 0 and 0 elsewhere; dy must have the shape of x."""
-        passed = self._recall("_passed")
+        passed = self._recall("branch")
         return same_shape(as_floats(dy, "dy"), passed.shape, "dy") * passed
 
 

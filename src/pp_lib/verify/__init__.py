@@ -8,7 +8,7 @@ from pp_lib.verify.differences import (
     numerical_gradient,
     relative_error,
 )
-from pp_lib.verify.parity import ParityRow, torch_parity, vgg16_parity
+from pp_lib.verify.parity import RTOL_VGG16, ParityRow, torch_parity, vgg16_parity
 
 __all__ = [
     "EPS",
@@ -17,6 +17,7 @@ __all__ = [
     "numerical_gradient",
     "relative_error",
     "assert_gradients_match",
+    "RTOL_VGG16",
     "ParityRow",
     "torch_parity",
     "vgg16_parity",
