@@ -246,7 +246,7 @@ def test_what_an_error_decides_is_not_settled(model, monkeypatch, torch_gradient
     monkeypatch.setattr(Conv2d, "forward", shifted)
     rows = vgg16_parity(model, batch, masks=masks, dtype=np.float32)
     assert sum(row.ties for row in rows) == 0
-    assert min(row.max_relative_error for row in rows) > 1e-3
+    assert min(row.max_relative_error for row in rows) > 5e-4
 
 
 def test_masks_reach_both_sides(model, monkeypatch):
