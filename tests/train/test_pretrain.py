@@ -114,6 +114,22 @@ def test_minutes_end_it_with_a_check(tmp_path):
     assert len(run["history"]) == 1
 
 
+def test_crops_grow_in_equal_shares(tmp_path, monkeypatch):
+    config = PretrainConfig(**TINY | {"render_size": 72, "crop": 70, "grow_from": 32})
+    sides = [config.crop_at(s) for s in np.arange(1000) / 1000]
+    assert [sides.count(side) for side in (32, 48, 64, 70)] == [250] * 4
+    assert sides == sorted(sides)
+    assert config.crop_at(1.0) == 70
+    assert PretrainConfig(**TINY).crop_at(0.0) == 32
+
+    shown, crops = [], module.random_crops
+    monkeypatch.setattr(
+        module, "random_crops", lambda x, side, **how: shown.append(side) or crops(x, side, **how)
+    )
+    learnt(PretrainConfig(**TINY | {"crop": 36, "grow_from": 32}), tmp_path)
+    assert shown == [32] * 6 + [36] * 6  # two sizes, twelve steps
+
+
 def test_a_full_disk_keeps_the_last_checkpoint(tmp_path, monkeypatch):
     def fail(*args):
         raise OSError(28, "No space left on device")
@@ -206,6 +222,8 @@ def test_a_configuration_comes_back(tmp_path):
         ('{"optimizer": "adam"}', "optimizer"),
         ('{"precision": "float16"}', "precision"),
         ('{"ema_decay": 1}', "ema_decay"),
+        ('{"grow_from": 129}', "grow_from cannot be 129"),
+        ('{"grow_from": 31}', "grow_from cannot be 31"),
     ],
 )
 def test_an_impossible_configuration_is_refused(tmp_path, text, said):

@@ -93,10 +93,11 @@ def export(model, val, out, config, run):
     device = next(shipped.parameters()).device
     checked = check_crops(shipped, val, replace(config, precision="float32"), device)
     sha256 = _write_weights(path, state)
+    growing = f", growing from {config.grow_from}" if config.grow_from else ""
     device_name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     facts = {
         "Photographs": f"{config.n_train:,} to learn from, {len(val):,} to check with, simulated, "
-        f"{config.render_size} pixels, crops of {config.crop}",
+        f"{config.render_size} pixels, crops of {config.crop}{growing}",
         "Steps": f"{run['step']:,} of {config.batch_size} crops",
         "Time": f"{run['seconds'] / 60:.1f} minutes of training and checking",
         "Device": f"{device_name}, {config.precision}",

@@ -108,11 +108,13 @@ def learn(config, train, val, out, *, progress=True):
         while not run["is_done"]:
             start, (x, y) = time.perf_counter(), next(feed)
             waited_s = time.perf_counter() - start
-            late = run["seconds"] / (60 * config.minutes) if config.minutes else 0.0
-            lr = config.peak_lr * _schedule(max(run["step"] / total, late), config.warmup)
+            share = run["seconds"] / (60 * config.minutes) if config.minutes else 0.0
+            share = max(run["step"] / total, share)  # of the run that is over
+            lr = config.peak_lr * _schedule(share, config.warmup)
             for group in optimizer.param_groups:
                 group["lr"] = lr
-            x = standardise(random_crops(x, config.crop, seed=config.seed, step=run["step"]))
+            side = config.crop_at(share)
+            x = standardise(random_crops(x, side, seed=config.seed, step=run["step"]))
             model.train()
             with torch.autocast(
                 device.type, torch.bfloat16, enabled=config.precision == "bfloat16"
@@ -130,8 +132,8 @@ def learn(config, train, val, out, *, progress=True):
             taken_s = time.perf_counter() - start
             run["epoch"] = _add(run["epoch"], [*losses.tolist(), taken_s, waited_s])
             run["seconds"] = time.perf_counter() - begun
-            late = config.minutes and run["seconds"] >= 60 * config.minutes
-            run["is_done"] = bool(late) or run["step"] == total
+            is_late = bool(config.minutes) and run["seconds"] >= 60 * config.minutes
+            run["is_done"] = is_late or run["step"] == total
             bar.update()
             if run["is_done"] or batch == per_epoch:
                 checked = check_crops(average, val, config, device)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from pp_lib.photos.files import write_atomically
 
+CROP_STEP = 16  # pixels by which crops grow
+
 
 @dataclass(frozen=True)
 class PretrainConfig:
@@ -20,6 +22,9 @@ class PretrainConfig:
         Scenes.
     render_size, crop : int
         Sides in pixels of a scene and of the crops shown to the network.
+    grow_from : int or None
+        Side of the first crops: they grow in steps of 16 pixels, each size for the same share of
+        the run, and end at `crop`. Small crops cost less and teach noise and blur just as well.
     batch_size, epochs : int
     minutes : float or None
         Of training and checking, after which it ends even if epochs are left; the schedule is
@@ -47,6 +52,7 @@ class PretrainConfig:
     n_val: int = 4000
     render_size: int = 160
     crop: int = 128
+    grow_from: int | None = None
     batch_size: int = 512
     epochs: int = 12
     minutes: float | None = None
@@ -71,6 +77,7 @@ class PretrainConfig:
             "val_seed": self.val_seed >= 0 and self.val_seed != self.seed,
             "n_val": self.n_val >= 1,
             "crop": 32 <= self.crop <= self.render_size,
+            "grow_from": self.grow_from is None or 32 <= self.grow_from <= self.crop,
             "batch_size": 2 <= self.batch_size <= self.n_train,
             "epochs": self.epochs >= 1,
             "minutes": self.minutes is None or self.minutes > 0,
@@ -84,6 +91,11 @@ class PretrainConfig:
         }
         for name in (name for name, is_so in holds.items() if not is_so):
             raise ValueError(f"{name} cannot be {getattr(self, name)!r} here: see PretrainConfig")
+
+    def crop_at(self, share):
+        """Give the side of the crops when `share`, 0 to 1, of the run is over."""
+        sides = [*range(self.grow_from or self.crop, self.crop, CROP_STEP), self.crop]
+        return sides[min(int(share * len(sides)), len(sides) - 1)]
 
     @classmethod
     def read(cls, path):
