@@ -19,7 +19,7 @@ from pp_lib.train import ThreeHeadVGG16, export, resume
 from pp_lib.train import pretrain as module
 from pp_lib.train.fold import fold_batch_norm
 from pp_lib.train.pretrain import PretrainConfig, learn, pretrain
-from pp_lib.train.vgg16 import camera_weights_path
+from pp_lib.train.weights import camera_weights_path
 
 TINY = {
     "n_train": 48, "n_val": 16, "render_size": 36, "crop": 32, "batch_size": 8, "epochs": 2,
@@ -160,7 +160,7 @@ def test_the_whole_command(tmp_path, monkeypatch, capsys):
     path = out / camera_weights_path().name
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     assert path.with_name(f"{path.name}.sha256").read_text() == f"{sha256}  {path.name}\n"
-    monkeypatch.setattr("pp_lib.train.vgg16.camera_weights_path", lambda: path)
+    monkeypatch.setattr("pp_lib.train.weights.camera_weights_path", lambda: path)
     loaded = ThreeHeadVGG16("camera").features.state_dict()
     averaged = weights_of(out, "average")
     features = module.CameraNet().features

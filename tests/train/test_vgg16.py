@@ -1,18 +1,15 @@
 """The model: its parameters, its start, its answers, what it refuses."""
 
-import hashlib
 import urllib.error
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import save_file
 from torch import nn
 from torchvision.models import vgg16
 
 from pp_lib.train import ThreeHeadVGG16
-from pp_lib.train import vgg16 as module
 
 
 def test_parameter_counts_are_those_of_the_book(frozen_model):
@@ -193,54 +190,3 @@ def test_imagenet_without_network_names_the_alternatives(monkeypatch, error):
     with pytest.raises(RuntimeError, match=r'(?s)cannot be had.*"camera".*"random"') as caught:
         ThreeHeadVGG16("imagenet")
     assert caught.value.__cause__ is error
-
-
-def test_camera_weights_that_are_not_there_yet(monkeypatch, tmp_path):
-    path = tmp_path / "vgg16-camera.safetensors"
-    monkeypatch.setattr(module, "camera_weights_path", lambda: path)
-    with pytest.raises(FileNotFoundError, match=r'later release.*"imagenet".*"random"') as caught:
-        ThreeHeadVGG16("camera")
-    assert str(path) in str(caught.value)
-
-
-@pytest.fixture
-def camera_weights(monkeypatch, tmp_path, frozen_model):
-    """Give the path and the state of a backbone of the project's own, its checksum beside it."""
-    path = tmp_path / "vgg16-camera.safetensors"
-    state = {name: value.half() for name, value in frozen_model.features.state_dict().items()}
-    monkeypatch.setattr(module, "camera_weights_path", lambda: path)
-    save_with_checksum(state, path)
-    return path, state
-
-
-def save_with_checksum(state, path):
-    save_file(state, path)
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    path.with_name(f"{path.name}.sha256").write_text(f"{sha256}  {path.name}\n")
-
-
-def test_camera_weights_once_they_are_there(camera_weights):
-    path, state = camera_weights
-    model = ThreeHeadVGG16("camera")
-    assert model.features[0].weight.dtype == torch.float32
-    assert torch.equal(model.features[0].weight, state["0.weight"].float())
-    save_with_checksum({name: v for name, v in state.items() if name != "0.bias"}, path)
-    with pytest.raises(RuntimeError, match="0.bias"):
-        ThreeHeadVGG16("camera")
-
-
-def test_camera_weights_must_be_those_of_their_checksum(camera_weights):
-    path, _ = camera_weights
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1  # one bit of the last weight: still a file that could be read
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"damaged .*SHA-256.*fetch both"):
-        ThreeHeadVGG16("camera")
-
-
-@pytest.mark.parametrize("note", [None, ""])
-def test_camera_weights_without_a_checksum_are_refused(camera_weights, note):
-    checksum = camera_weights[0].with_name(f"{camera_weights[0].name}.sha256")
-    checksum.unlink() if note is None else checksum.write_text(note)
-    with pytest.raises(ValueError, match="missing or empty"):
-        ThreeHeadVGG16("camera")

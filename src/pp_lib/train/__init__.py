@@ -8,7 +8,7 @@ from importlib import import_module
 # No module is called like a name in it: importing the module would put it in the name's place.
 _HOMES = {
     "ThreeHeadVGG16": "vgg16",
-    "camera_weights_path": "vgg16",
+    "camera_weights_path": "weights",
     "FeatureSet": "features",
     "extract_features": "features",
     "EarlyStopping": "loop",

@@ -1,15 +1,12 @@
 """VGG16 with three heads: one photograph in, logits for aperture, ISO and shutter out."""
 
-import hashlib
-import http.client
-from pathlib import Path
-
-import safetensors.torch
 import torch
 from torch import nn
-from torchvision.models import VGG16_Weights, vgg16
+from torchvision.models import vgg16
 
 from pp_lib.photos.bins import HEADS
+
+from .weights import camera_features, imagenet_features
 
 WEIGHTS = ("imagenet", "camera", "random")
 MIN_SIZE = 32  # five poolings halve the picture five times; a smaller one would end at nothing
@@ -22,7 +19,8 @@ class ThreeHeadVGG16(nn.Module):
     ----------
     weights : {"imagenet", "camera", "random"}
         Where the 13 convolutions come from: torchvision's ImageNet weights (a download), the
-        project's own, or drawn anew as torchvision draws them (He et al. 2015, normal, fan-out).
+        project's own (data/weights), or drawn anew as torchvision draws them (He et al. 2015,
+        normal, fan-out).
     freeze_features : bool
         Whether the convolutions stay as they are; see `set_frozen`.
     dropout : float
@@ -38,9 +36,8 @@ class ThreeHeadVGG16(nn.Module):
         For an unknown `weights` or an impossible `dropout`; when the file of the project's own
         weights is not the one that its checksum is of.
     RuntimeError
-        When the ImageNet weights cannot be had, for instance without a network.
-    FileNotFoundError
-        When the project's own weights are not there.
+        When weights cannot be had: ImageNet's always come from the network, the project's own
+        where the package was installed without the repository.
 
     Notes
     -----
@@ -90,7 +87,7 @@ class ThreeHeadVGG16(nn.Module):
         if weights == "random":
             _draw_convolutions(self.features, generator)
         else:
-            state = _imagenet_features() if weights == "imagenet" else _camera_features()
+            state = imagenet_features() if weights == "imagenet" else camera_features()
             self.features.load_state_dict(state)
         self.set_frozen(freeze_features)
 
@@ -154,11 +151,6 @@ class ThreeHeadVGG16(nn.Module):
         return parts | {"total": sum(parts.values()), "trainable": trainable}
 
 
-def camera_weights_path():
-    """Say where the project's own backbone is looked for: data/weights of the checkout."""
-    return Path(__file__).resolve().parents[3] / "data" / "weights" / "vgg16-camera.safetensors"
-
-
 def _check_images(x):
     if x.dtype == torch.uint8:
         raise ValueError(
@@ -184,33 +176,3 @@ def _draw_convolutions(features, generator):
                 layer.weight, mode="fan_out", nonlinearity="relu", generator=generator
             )
             nn.init.zeros_(layer.bias)
-
-
-def _imagenet_features():
-    try:
-        state = VGG16_Weights.IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True)
-    except (OSError, http.client.HTTPException, RuntimeError) as error:
-        raise RuntimeError(
-            f"the ImageNet weights cannot be had from {VGG16_Weights.IMAGENET1K_V1.url} ({error}); "
-            'without a network choose weights="camera" (the project\'s own) or "random"'
-        ) from error
-    return {k.removeprefix("features."): v for k, v in state.items() if k.startswith("features.")}
-
-
-def _camera_features():
-    path = camera_weights_path()
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"the project's own backbone is not at {path}: it comes with a later release of "
-            'PhotoPilot; until then choose weights="imagenet" (a download) or "random"'
-        )
-    content, note = path.read_bytes(), path.with_name(f"{path.name}.sha256")
-    expected = note.read_text("ascii").split()[:1] if note.is_file() else None
-    found = hashlib.sha256(content).hexdigest()
-    if expected != [found]:
-        raise ValueError(
-            f"{path} is damaged or another file: its SHA-256 must be the one in {note.name} beside "
-            f"it ({expected[0] if expected else 'which is missing or empty'}), got {found}; fetch "
-            "both files again"
-        )
-    return {name: value.float() for name, value in safetensors.torch.load(content).items()}
