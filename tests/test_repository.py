@@ -43,9 +43,12 @@ def test_the_public_address_is_one_setting():
         if path.is_file()
         and path.suffix in {".md", ".py", ".toml", ".yml", ".cff", ".ipynb", ".js", ""}
         and address.removeprefix("https://github.com/") in path.read_text(encoding="utf-8")
-        and path != REPOSITORY / "book" / "_config.yml"
+        and path not in (REPOSITORY / "book" / "_config.yml", REPOSITORY / "pyproject.toml")
     ]
     assert elsewhere == [], f"these repeat the address of book/_config.yml: {elsewhere}"
+    # the installed package knows only what pyproject.toml says
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    assert project["urls"] == {"Repository": address}
 
 
 def test_no_file_names_a_path_of_somebodys_machine():

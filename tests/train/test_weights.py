@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from safetensors.torch import save
 from torchvision.models import vgg16
 
@@ -152,9 +151,10 @@ def test_what_was_damaged_since_is_not_used(installed, tmp_path):
         ThreeHeadVGG16("camera")
 
 
-def test_the_address_is_the_books_at_this_version():
-    url = yaml.safe_load((REPOSITORY / "book" / "_config.yml").read_text())["repository"]["url"]
+def test_the_address_is_the_repositorys_at_this_version():
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    assert project["urls"]["Repository"] == url
     tag = f"v{project['version']}"
-    assert module.camera_weights_url() == f"{url}/raw/{tag}/data/weights/{module.CAMERA_FILE}"
+    assert (
+        module.camera_weights_url()
+        == f"{project['urls']['Repository']}/raw/{tag}/data/weights/{module.CAMERA_FILE}"
+    )
