@@ -40,8 +40,8 @@ book: notebooks
 	@echo "The book is built. Open it in a browser: file://$(CURDIR)/$(PAGES)/index.html"
 
 lint: $(READY)
-	$(BIN)/ruff check src tests benchmarks book
-	$(BIN)/ruff format --check src tests benchmarks book
+	$(BIN)/ruff check src tests benchmarks book data
+	$(BIN)/ruff format --check src tests benchmarks book data
 
 # nbval executes every chapter again and compares the key cells; the pages are tested as built.
 test: lint

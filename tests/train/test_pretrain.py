@@ -170,6 +170,15 @@ def test_the_whole_command(tmp_path, monkeypatch, capsys):
     for name, value in fold_batch_norm(features).state_dict().items():
         assert torch.equal(loaded[name], value.half().float())
 
+    heads = load_file(path.with_suffix(".heads.safetensors"))
+    assert {k: v.shape for k, v in heads.items()} == {
+        f"{head}.{name}": shape
+        for head in ("aperture", "iso", "shutter")
+        for name, shape in {"weight": (3, 512), "bias": (3,)}.items()
+    }
+    for name, value in heads.items():
+        assert torch.equal(value, averaged[f"heads.{name}"])
+
     history = json.loads(path.with_suffix(".history.json").read_text())
     checked = history["exported"]
     # float16 keeps 11 bits: the loss of the file is that of training to about 1e-3
@@ -217,7 +226,7 @@ def test_a_configuration_comes_back(tmp_path):
         ('{"device": 1}', "device must be"),
         ('{"peak_lr": NaN}', "peak_lr cannot be nan"),
         ('{"crop": 161}', "crop cannot be 161"),
-        ('{"val_seed": 0}', "val_seed cannot be 0"),
+        ('{"val_seed": 1000000}', "val_seed cannot be 1000000"),
         ('{"batch_size": 300001}', "batch_size"),
         ('{"optimizer": "adam"}', "optimizer"),
         ('{"precision": "float16"}', "precision"),

@@ -64,7 +64,8 @@ def export(model, val, out, config, run):
     model : CameraNet
     val : Scenes
     out : path-like
-        Gets vgg16-camera.safetensors, .safetensors.sha256, .config.json, .history.json and .md.
+        Gets vgg16-camera.safetensors, .safetensors.sha256, .config.json, .history.json and .md,
+        and the small heads of the run in vgg16-camera.heads.safetensors.
     config : PretrainConfig
     run : dict
         As `pp_lib.train.pretrain.learn` gives it.
@@ -94,6 +95,8 @@ def export(model, val, out, config, run):
     checked = check_crops(shipped, val, replace(config, precision="float32"), device)
     sha256 = _write_weights(path, state)
     growing = f", growing from {config.grow_from}" if config.grow_from else ""
+    heads = {k: v.detach().cpu().contiguous() for k, v in shipped.heads.state_dict().items()}
+    write_atomically(path.with_suffix(".heads.safetensors"), save(heads))
     device_name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     facts = {
         "Photographs": f"{config.n_train:,} to learn from, {len(val):,} to check with, simulated, "
@@ -129,8 +132,8 @@ def _card(facts, checked):
         "",
         *(f"- {name}: {value}" for name, value in facts.items()),
         "",
-        "Central crops of the photographs to check with, float32 arithmetic, small heads of the",
-        "training run (not in the file):",
+        "Central crops of the photographs to check with, float32 arithmetic, and the training",
+        "run's small heads, which lie in a file of their own:",
         "",
         "| head | accuracy | 95 % interval | most frequent class | loss, nats | label entropy |",
         "|---|---|---|---|---|---|",
