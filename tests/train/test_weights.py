@@ -11,8 +11,9 @@ import torch
 from safetensors.torch import save
 from torchvision.models import vgg16
 
-from pp_lib.train import ThreeHeadVGG16
+from pp_lib.train import ThreeHeadVGG16, recorded_run, repository
 from pp_lib.train import weights as module
+from pp_lib.train.repository import CAMERA_WEIGHTS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -32,7 +33,7 @@ def note_of(path):
 @pytest.fixture
 def checkout(monkeypatch, tmp_path, state):
     """Give a checkout's file of weights, its checksum beside it."""
-    path = tmp_path / "checkout" / module.CAMERA_FILE
+    path = tmp_path / "checkout" / "vgg16-camera.safetensors"
     path.parent.mkdir()
     content = save(state | {"0.bias": torch.arange(64, dtype=torch.float16)})
     path.write_bytes(content)
@@ -59,7 +60,7 @@ def test_one_wrong_bit_is_noticed(checkout):
     content = bytearray(checkout.read_bytes())
     content[-1] ^= 1  # of the last weight: still a file that could be read
     checkout.write_bytes(content)
-    with pytest.raises(ValueError, match=r"damaged .*SHA-256.*fetch it again"):
+    with pytest.raises(ValueError, match=r"damaged .*SHA-256.*fetch both"):
         ThreeHeadVGG16("camera")
 
 
@@ -97,13 +98,14 @@ def installed(monkeypatch, tmp_path, state):
     """Give a function that starts a server for a package without the repository around it."""
     servers, content = [], save(state)
     monkeypatch.setenv("PHOTOPILOT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(module, "camera_weights_path", lambda: tmp_path / "no" / "file")
-    monkeypatch.setattr(module, "CAMERA_SHA256", hashlib.sha256(content).hexdigest())
+    monkeypatch.setattr(repository, "in_checkout", lambda name: tmp_path / "no" / name)
+    sha256 = hashlib.sha256(content).hexdigest()
+    monkeypatch.setitem(repository.PUBLISHED, CAMERA_WEIGHTS, sha256)
 
     def serve(status=200, body=content, length=None):
         servers.append(Server(status, body, length))
-        url = f"{servers[-1].url}/raw/v1/data/weights/{module.CAMERA_FILE}"
-        monkeypatch.setattr(module, "camera_weights_url", lambda: url)
+        url = servers[-1].url
+        monkeypatch.setattr(repository, "address", lambda name: f"{url}/raw/v1/{name}")
         return servers[-1], content
 
     yield serve
@@ -121,7 +123,7 @@ def test_an_installed_package_downloads_once(installed, tmp_path):
     for _ in range(2):
         model = ThreeHeadVGG16("camera")
         assert not model.features[0].weight.any()
-    assert server.paths == [f"/own/repo/raw/v1/data/weights/{module.CAMERA_FILE}"]
+    assert server.paths == [f"/own/repo/raw/v1/{CAMERA_WEIGHTS}"]
     (file,) = cached(tmp_path)
     assert file.read_bytes() == content
 
@@ -135,26 +137,29 @@ def test_a_download_that_fails_leaves_nothing(installed, tmp_path, fault):
         "short": {"body": content[:1000], "length": len(content)},
     }
     installed(**answers[fault])
-    with pytest.raises(RuntimeError, match=r'(?s)cannot be had from http.*weights="imagenet"'):
+    with pytest.raises(RuntimeError, match=r"cannot be had from http.*put the file at"):
         ThreeHeadVGG16("camera")
     assert cached(tmp_path) == []
     installed()
     ThreeHeadVGG16("camera")  # and the next try begins anew
 
 
-def test_what_was_damaged_since_is_not_used(installed, tmp_path):
-    installed()
+def test_what_was_damaged_since_is_fetched_again(installed, tmp_path):
+    server, content = installed()
     ThreeHeadVGG16("camera")
     (file,) = cached(tmp_path)
-    file.write_bytes(file.read_bytes()[:-1] + b"!")
-    with pytest.raises(ValueError, match="of this version of PhotoPilot"):
-        ThreeHeadVGG16("camera")
+    file.write_bytes(content[:-1] + b"!")
+    ThreeHeadVGG16("camera")
+    assert file.read_bytes() == content
+    assert len(server.paths) == 2
+
+
+def test_an_unknown_run_is_refused():
+    with pytest.raises(ValueError, match="one of camera, backbone, got 'gpu'"):
+        recorded_run("gpu")
 
 
 def test_the_address_is_the_repositorys_at_this_version():
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    tag = f"v{project['version']}"
-    assert (
-        module.camera_weights_url()
-        == f"{project['urls']['Repository']}/raw/{tag}/data/weights/{module.CAMERA_FILE}"
-    )
+    base = f"{project['urls']['Repository']}/raw/v{project['version']}"
+    assert repository.address(CAMERA_WEIGHTS) == f"{base}/{CAMERA_WEIGHTS}"

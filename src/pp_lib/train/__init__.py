@@ -9,6 +9,7 @@ from importlib import import_module
 _HOMES = {
     "ThreeHeadVGG16": "vgg16",
     "camera_weights_path": "weights",
+    "recorded_run": "repository",
     "FeatureSet": "features",
     "extract_features": "features",
     "EarlyStopping": "loop",

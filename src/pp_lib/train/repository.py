@@ -1,0 +1,85 @@
+"""Files of the repository that are too large for the package: found, or downloaded and checked."""
+
+import hashlib
+import http.client
+import json
+from importlib.metadata import metadata
+from pathlib import Path
+
+from torch.hub import download_url_to_file
+
+from pp_lib.photos.simulated import cache_folder
+
+CAMERA_WEIGHTS = "data/weights/vgg16-camera.safetensors"
+# SHA-256 of the files that this version goes with; a test holds them to those in the checkout
+PUBLISHED = {
+    CAMERA_WEIGHTS: "",
+    "data/weights/vgg16-camera.heads.safetensors": "",
+    "data/runs/camera.json": "",
+    "data/runs/backbone.json": "",
+}
+
+
+def in_checkout(name):
+    """Say where a checkout keeps a file, whether it is there or not."""
+    return Path(__file__).resolve().parents[3] / name
+
+
+def address(name):
+    """Give the address of a file in the repository, at this version's tag."""
+    about = metadata("pp-lib")
+    links = dict(entry.split(", ", 1) for entry in about.get_all("Project-URL", []))
+    return f"{links['Repository']}/raw/v{about['Version']}/{name}"
+
+
+def repository_file(name):
+    """Give the path of a file: a checkout's own, or else a download, made once into the cache.
+
+    Parameters
+    ----------
+    name : str
+        One of `PUBLISHED`.
+
+    Raises
+    ------
+    RuntimeError
+        If there is no checkout, and the file cannot be downloaded or is another than it should be.
+    """
+    path = in_checkout(name)
+    if path.is_file():
+        return path
+    sha256 = PUBLISHED[name]
+    path = cache_folder() / "repository" / f"{sha256[:16]}-{Path(name).name}"
+    if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256:
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    url = address(name)
+    try:
+        # to a temporary file first; renamed once all of it is there and its checksum is right
+        download_url_to_file(url, str(path), hash_prefix=sha256)
+    except (OSError, http.client.HTTPException, RuntimeError) as error:
+        raise RuntimeError(
+            f"{name} cannot be had from {url} ({error}); put the file at {in_checkout(name)}"
+        ) from error
+    return path
+
+
+def recorded_run(name):
+    """Give what a script in data/runs wrote down: ``"camera"`` or ``"backbone"``.
+
+    Returns
+    -------
+    dict
+        See data/runs/README.md.
+
+    Raises
+    ------
+    ValueError
+        If there is no such run.
+    RuntimeError
+        As `repository_file`.
+    """
+    runs = [Path(file).stem for file in PUBLISHED if file.startswith("data/runs/")]
+    if name not in runs:
+        raise ValueError(f"name must be one of {', '.join(runs)}, got {name!r}")
+    return json.loads(repository_file(f"data/runs/{name}.json").read_text("utf-8"))
