@@ -103,7 +103,10 @@ def _check_fractions(fractions) -> None:
 def _sizes(n: int, fractions, what: str) -> list[int]:
     """Give whole numbers near n * fractions that sum to n, none of them zero."""
     if n < len(fractions):
-        raise ValueError(f"{n} {what} cannot make {len(fractions)} parts of at least one")
+        raise ValueError(
+            f"the number of {what} must be at least that of the parts, {len(fractions)}, got {n}: "
+            "bring more, or split into fewer parts"
+        )
     shares = np.array(fractions) * n
     sizes = np.maximum(1, np.floor(shares).astype(int))
     while sizes.sum() != n:  # the largest remainder gains, or pays for a part raised to one
