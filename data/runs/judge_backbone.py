@@ -16,6 +16,7 @@ import json
 import os
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -111,8 +112,8 @@ def on_real_photographs(folder, backbone, heads):
             probabilities[head][np.ix_(check, model.classes_)] = model.predict_proba(z[check])
     return {
         "photographs": len(rows),
-        "as it is": judged(answers(z, heads), labels),
-        "heads trained on the other half": judged(probabilities, labels),
+        "as_it_is": judged(answers(z, heads), labels),
+        "heads_of_the_other_half": judged(probabilities, labels),
     }
 
 
@@ -150,7 +151,9 @@ def main():
         return render_scenes(n, seed, side, options.scenes / f"scenes-{n}-{seed}-{side}")
 
     test = scenes(options.judged, config.val_seed)
-    results = {"judged": len(test), "boosted on": options.boosted, "crop": CROP}
+    history = json.loads(path.with_suffix(".history.json").read_text("utf-8"))
+    results = {"config": asdict(config), "facts": history["facts"], "crop": CROP}
+    results |= {"judged": len(test), "boosted_on": options.boosted}
     results["backbone"] = judged(answers(channel_means(test.images, backbone), heads), test.labels)
     show(f"{len(test)} simulated photographs: the backbone", results["backbone"])
     train = scenes(config.n_train, config.seed)
@@ -158,7 +161,7 @@ def main():
     show("the same: thirty statistics and gradient boosting", results["boosting"])
     if options.photos.is_dir():
         results["real"] = on_real_photographs(options.photos, backbone, heads)
-        for title in ("as it is", "heads trained on the other half"):
+        for title in ("as_it_is", "heads_of_the_other_half"):
             show(
                 f"{results['real']['photographs']} real photographs, {title}",
                 results["real"][title],

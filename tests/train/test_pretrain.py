@@ -181,10 +181,16 @@ def test_the_whole_command(tmp_path, monkeypatch, capsys):
 
     history = json.loads(path.with_suffix(".history.json").read_text())
     checked = history["exported"]
+    assert history["facts"]["SHA-256"] == f"`{sha256}`"
     # float16 keeps 11 bits: the loss of the file is that of training to about 1e-3
     assert checked["loss"] == pytest.approx(history["epochs"][-1]["val"]["loss"], abs=0.02)
     assert f"| sum | | | | {checked['loss']:.3f} | {checked['entropy']:.3f} |" in card
-    for fact in (sha256, "6 of 8 crops", "48 to learn from, 16 to check with", "CPU, float32"):
+    for fact in (
+        sha256,
+        "6 of 8 crops",
+        "48 to learn from, 16 to check with",
+        "CPU, 1 thread, float32",
+    ):
         assert fact in card
     assert PretrainConfig.read(path.with_suffix(".config.json")) == PretrainConfig.read(note)
 

@@ -97,7 +97,10 @@ def export(model, val, out, config, run):
     growing = f", growing from {config.grow_from}" if config.grow_from else ""
     heads = {k: v.detach().cpu().contiguous() for k, v in shipped.heads.state_dict().items()}
     write_atomically(path.with_suffix(".heads.safetensors"), save(heads))
-    device_name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+    threads = torch.get_num_threads()
+    device_name = f"CPU, {threads} thread{'s' if threads > 1 else ''}"
+    if device.type == "cuda":
+        device_name = torch.cuda.get_device_name(device)
     facts = {
         "Photographs": f"{config.n_train:,} to learn from, {len(val):,} to check with, simulated, "
         f"{config.render_size} pixels, crops of {config.crop}{growing}",
@@ -108,8 +111,9 @@ def export(model, val, out, config, run):
         "SHA-256": f"`{sha256}`",
     }
     config.write(path.with_suffix(".config.json"))
-    history = json.dumps({"epochs": run["history"], "exported": checked}, indent=2) + "\n"
-    write_atomically(path.with_suffix(".history.json"), history.encode())
+    history = {"facts": facts, "epochs": run["history"], "exported": checked}
+    note = json.dumps(history, indent=2) + "\n"
+    write_atomically(path.with_suffix(".history.json"), note.encode())
     write_atomically(path.with_suffix(".md"), _card(facts, checked).encode())
     return path
 
