@@ -70,7 +70,9 @@ def test_cross_entropy_is_torchs(batch, reduction, eps, weighted, form):
 
     options = {"weight": w, "label_smoothing": eps, "reduction": reduction}
     value, gradient = nn.cross_entropy(Z, y, **options), nn.cross_entropy_backward(Z, y, **options)
-    assert_same(value, gradient, torch_value_and_gradient(theirs, Z), ATOL_LARGE)
+    reference = torch_value_and_gradient(theirs, Z)
+    assert_same(value, gradient, reference, ATOL_LARGE)
+    assert_same(*nn.cross_entropy_and_gradient(Z, y, **options), reference, ATOL_LARGE)
 
 
 @settings(deadline=None)
@@ -82,6 +84,7 @@ def test_cross_entropy_without_options_is_torchs_to_the_last_digits(batch, reduc
     )
     value = nn.cross_entropy(Z, y, reduction=reduction)
     assert_same(value, nn.cross_entropy_backward(Z, y, reduction=reduction), reference)
+    assert_same(*nn.cross_entropy_and_gradient(Z, y, reduction=reduction), reference)
 
 
 def test_the_worked_example_of_the_notes():
@@ -162,6 +165,7 @@ def test_the_dtype_stays(dtype, reduction):
     options = {"reduction": reduction}
     results = [
         *(f(Z, y, weight=[1.0, 2.0], **options) for f in CROSS_ENTROPY),
+        *nn.cross_entropy_and_gradient(Z, y, **options),
         *(f(Z, y, alpha=0.5, **options) for f in FOCAL),
         *(f(Z, Y, pos_weight=2.0, **options) for f in BINARY),
         *(f(Z, Y, **options) for f in MSE),
@@ -284,14 +288,14 @@ BAD_LOGITS = [
 ]
 
 
-@pytest.mark.parametrize("f", [*CROSS_ENTROPY, *FOCAL])
+@pytest.mark.parametrize("f", [*CROSS_ENTROPY, nn.cross_entropy_and_gradient, *FOCAL])
 @pytest.mark.parametrize(("Z", "y", "message"), BAD_LOGITS)
 def test_bad_logits_and_classes_are_named(f, Z, y, message):
     with pytest.raises(ValueError, match=message):
         f(Z, y)
 
 
-@pytest.mark.parametrize("f", CROSS_ENTROPY)
+@pytest.mark.parametrize("f", [*CROSS_ENTROPY, nn.cross_entropy_and_gradient])
 @pytest.mark.parametrize(
     ("y", "options", "message"),
     [

@@ -9,6 +9,7 @@ from pp_lib.nn.dropout import Dropout
 from pp_lib.nn.layers import Flatten, Layer, Linear, ReLU, Sequential
 from pp_lib.nn.losses import (
     cross_entropy,
+    cross_entropy_and_gradient,
     cross_entropy_backward,
     cross_entropy_gradient,
     cross_entropy_loss,
@@ -43,6 +44,7 @@ __all__ = [
     "Flatten",
     "Sequential",
     "cross_entropy",
+    "cross_entropy_and_gradient",
     "cross_entropy_backward",
     "cross_entropy_loss",
     "cross_entropy_gradient",

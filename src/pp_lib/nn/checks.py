@@ -24,8 +24,8 @@ def as_finite(x, name):
 
 
 def as_logits(Z, name="Z"):
-    """Give `Z` as an array of finite floats, (B, K) with B >= 1 and K >= 1."""
-    Z = as_finite(Z, name)
+    """Give `Z` as an array of floats, (B, K) with B >= 1 and K >= 1; softmax wants them finite."""
+    Z = as_floats(Z, name)
     if Z.ndim != 2 or 0 in Z.shape:
         raise ValueError(f"{name} must be (B, K) with B >= 1 and K >= 1, got {Z.shape}")
     return Z
@@ -34,7 +34,7 @@ def as_logits(Z, name="Z"):
 def as_classes(y, K, name="y"):
     """Give `y` as an array of class indices 0..K-1, of any integer dtype."""
     y = np.asarray(y)
-    if not np.issubdtype(y.dtype, np.integer):
+    if y.dtype.kind not in "iu":
         raise ValueError(f"{name} must hold class indices of an integer dtype, got {y.dtype}")
     if y.size and (y.min() < 0 or y.max() >= K):
         raise ValueError(f"{name} must lie in 0..{K - 1}, got {y.min()}..{y.max()}")

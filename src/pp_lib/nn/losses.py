@@ -64,6 +64,18 @@ def cross_entropy_backward(Z, y, weight=None, label_smoothing=0.0, reduction="me
     return dZ / Z.dtype.type(denominator) if reduction == "mean" else dZ
 
 
+def cross_entropy_and_gradient(Z, y, weight=None, label_smoothing=0.0, reduction="mean"):
+    """Give (`cross_entropy`, `cross_entropy_backward`), the work they share done once.
+
+    Parameters and Raises are those of `cross_entropy` (chapters 9 and 13).
+    """
+    Z, T, denominator = _targets(Z, y, weight, label_smoothing, reduction)
+    logP = log_softmax(Z)
+    dZ = np.exp(logP) * T.sum(axis=1, keepdims=True) - T
+    loss = reduce(-(T * logP).sum(axis=1) + 0.0, reduction, denominator)
+    return loss, dZ / Z.dtype.type(denominator) if reduction == "mean" else dZ
+
+
 def cross_entropy_loss(predictions, targets):
     """Give the cross-entropy of probabilities: -sum_k Y_k ln P_k (chapter 9).
 
@@ -190,23 +202,23 @@ def _targets(Z, y, weight, label_smoothing, reduction):
     check_reduction(reduction)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"label_smoothing must lie in [0, 1], got {label_smoothing}")
-    w = _class_weights(weight, K, Z.dtype)
-    indices = y.ndim == 1
+    indices, denominator = y.ndim == 1, B
     if indices:
-        y = same_shape(as_classes(y, K), (B,), "y")
-        Y, denominator = one_hot(y, K, Z.dtype), w[y].sum()
+        T = one_hot(same_shape(y, (B,), "y"), K, Z.dtype)
     else:
-        Y, denominator = as_probabilities(same_shape(y, (B, K), "y"), "y", Z.dtype), B
+        T = as_probabilities(same_shape(y, (B, K), "y"), "y", Z.dtype).astype(Z.dtype, copy=False)
+    if label_smoothing:
+        T = (1 - label_smoothing) * T + label_smoothing / K
+    if weight is not None:
+        w = _class_weights(weight, K, Z.dtype)
+        T, denominator = w * T, w[y].sum() if indices else B
     if reduction == "mean" and denominator == 0:
         raise ValueError("the weights of the classes in y sum to 0: there is no mean")
-    Y = Y.astype(Z.dtype, copy=False)
-    return Z, w * ((1 - label_smoothing) * Y + label_smoothing / K), denominator
+    return Z, T, denominator
 
 
 def _class_weights(weight, K, dtype, name="weight"):
-    """Give one weight per class, (K,): ones if None; each finite and not negative."""
-    if weight is None:
-        return np.ones(K, dtype)
+    """Give one weight per class, (K,), each finite and not negative."""
     weight = same_shape(as_finite(weight, name), (K,), name)
     if weight.min() < 0:
         raise ValueError(f"{name} must not be negative, got {weight.min()}")

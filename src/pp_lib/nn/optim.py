@@ -1,5 +1,7 @@
 """Optimizers: what a step makes of a gradient. Formulas and defaults are ``torch.optim``'s."""
 
+import math
+
 import numpy as np
 
 from pp_lib.nn.parameter import Parameter
@@ -196,16 +198,20 @@ class Adam(Optimizer):
         if not state:
             state.update(mean=np.zeros_like(value), square=np.zeros_like(value))
         m, v = state["mean"], state["square"]
+        root = math.sqrt(1 - b2**self.steps)  # of v's correction: a number, taken out of the array
+        # one array for all: going through memory is what costs time
+        work = np.multiply(gradient, 1 - b1, out=np.empty_like(value))
         m *= b1
-        m += (1 - b1) * gradient
+        m += work
+        np.multiply(gradient, gradient, out=work)
+        work *= 1 - b2
         v *= b2
-        v += (1 - b2) * gradient**2
-        change = np.divide(v, 1 - b2**self.steps, out=np.empty_like(v))
-        np.sqrt(change, out=change)
-        change += self.eps
-        np.divide(m, change, out=change)  # in place: on a step's clock, a new array is what costs
-        change *= self.lr / (1 - b1**self.steps)
-        value -= change
+        v += work
+        np.sqrt(v, out=work)
+        work += self.eps * root
+        np.divide(m, work, out=work)
+        work *= self.lr * root / (1 - b1**self.steps)
+        value -= work
 
 
 class AdamW(Adam):
