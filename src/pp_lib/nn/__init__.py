@@ -30,37 +30,11 @@ from pp_lib.nn.regression import (
 )
 from pp_lib.nn.schedule import ReduceLROnPlateau
 
-__all__ = [
-    "functional",
-    "init",
-    "Parameter",
-    "Layer",
-    "Linear",
-    "ReLU",
-    "Conv2d",
-    "MaxPool2d",
-    "AdaptiveAvgPool2d",
-    "Dropout",
-    "Flatten",
-    "Sequential",
-    "cross_entropy",
-    "cross_entropy_and_gradient",
-    "cross_entropy_backward",
-    "cross_entropy_loss",
-    "cross_entropy_gradient",
-    "focal_loss",
-    "focal_loss_backward",
-    "multi_task_loss",
-    "multi_task_loss_backward",
-    "binary_cross_entropy_with_logits",
-    "binary_cross_entropy_with_logits_backward",
-    "mse_loss",
-    "mse_loss_backward",
-    "l2_penalty",
-    "l2_penalty_backward",
-    "SGD",
-    "RMSProp",
-    "Adam",
-    "AdamW",
-    "ReduceLROnPlateau",
-]
+__all__ = ["functional", "init", "Parameter", "Layer", "Linear", "ReLU", "Conv2d", "MaxPool2d"]
+__all__ += ["AdaptiveAvgPool2d", "Dropout", "Flatten", "Sequential", "cross_entropy"]
+__all__ += ["cross_entropy_and_gradient", "cross_entropy_backward", "cross_entropy_loss"]
+__all__ += ["cross_entropy_gradient", "focal_loss", "focal_loss_backward", "multi_task_loss"]
+__all__ += ["multi_task_loss_backward", "binary_cross_entropy_with_logits"]
+__all__ += ["binary_cross_entropy_with_logits_backward", "mse_loss", "mse_loss_backward"]
+__all__ += ["l2_penalty", "l2_penalty_backward", "SGD", "RMSProp", "Adam", "AdamW"]
+__all__ += ["ReduceLROnPlateau"]
