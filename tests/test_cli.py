@@ -14,8 +14,10 @@ from PIL.TiffImagePlugin import IFDRational
 from safetensors import SafetensorError
 
 from pp_lib import cli
+from pp_lib.nn import Linear
 from pp_lib.photos.journal import locked
 from pp_lib.photos.prepare import prepare, read_manifest
+from pp_lib.train import ThreeHeadVGG16
 
 EXPOSURE, F_NUMBER, EXPOSURE_TIME, ISO = 0x8769, 0x829D, 0x829A, 0x8827
 
@@ -102,6 +104,8 @@ def prepared(photos, tmp_path):
         ("train photos --seed -1", "--seed.*0"),
         ("train photos --weights mine", "weights must be one of.*got 'mine'"),
         ("train --simulated 2", "--simulated.*32"),
+        ("verify --photos nowhere", "no manifest.csv in nowhere: prepare the photographs first"),
+        ("verify --photos photos", "no manifest.csv in photos: prepare the photographs first"),
     ],
 )
 def test_nonsense_is_named_and_leaves_no_file(refused, photos, tmp_path, arguments, words):
@@ -209,6 +213,36 @@ def test_a_class_without_a_photograph_in_a_part_is_said(refused, tmp_path):
     prepare(write_photos(tmp_path / "photos", 2), tmp_path / "out", size=128, progress=False)
     with pytest.warns(UserWarning, match="no photograph of aperture class 0 .* in part"):
         refused("train", "out", "--how", "random", "--views", 1)  # and then: 1 is less than a batch
+
+
+def test_verify_prints_every_array_and_their_sum(photopilot, prepared):
+    code, said, _ = photopilot("verify", "--photos", prepared)
+    head, *rows, total, verdict = said.splitlines()
+    assert code == 0
+    assert head.split() == ["array", "shape", "derivatives", "relative", "error", "ties"]
+    expected = [(n, f"{p.numel():,}") for n, p in ThreeHeadVGG16("random").named_parameters()]
+    cells = [row.replace(", ", ",").split() for row in rows]  # a shape is one cell
+    assert [(cell[0], cell[2]) for cell in cells] == expected
+    assert max(float(cell[3]) for cell in cells) < 1e-10
+    assert total.split()[:4] == ["total", "36", "arrays", "27,693,897"]
+    assert re.fullmatch("float64: worst relative error .*e-1., allowed 1e-10: they agree", verdict)
+
+
+def test_verify_fails_for_an_error_of_a_thousandth(photopilot, prepared, monkeypatch):
+    honest = Linear.backward
+    monkeypatch.setattr(Linear, "backward", lambda self, dy: np.float32(1.001) * honest(self, dy))
+    code, said, _ = photopilot("verify", "--photos", prepared, "--dtype", "float32")
+    assert code == 1
+    assert re.search(r"float32: worst .* \d\.\de-03, allowed 0.0001: they do NOT agree", said), said
+    assert "features.0.weight" in said  # the table shows where
+
+
+def test_verify_refuses(refused, prepared, tmp_path):
+    assert "weights must be one of" in refused("verify", "--photos", prepared, "--weights", "mine")
+    complaint = refused("verify", "--photos", prepared, "--dtype", "float16")
+    assert "dtype must be float64 or float32, got float16" in complaint
+    prepare(write_photos(tmp_path / "one", 1), tmp_path / "few", size=128, progress=False)
+    assert "few must hold 2 photographs or more, got 1" in refused("verify", "--photos", "few")
 
 
 LIMITED = (

@@ -1,4 +1,4 @@
-"""The command `photopilot`: simulate, prepare, train and pretrain from a shell."""
+"""The command `photopilot`: simulate, prepare, train, pretrain and verify from a shell."""
 
 import tempfile
 from pathlib import Path
@@ -84,7 +84,7 @@ def train(
         Path | None, typer.Argument(help="A prepared folder; simulated photographs if unset.")
     ] = None,
     simulated: Annotated[int, typer.Option(min=32, max=MOST, help="Without a folder.")] = 1000,
-    weights: Annotated[str, typer.Option(help="Backbone: imagenet, camera or random.")] = "random",
+    weights: Annotated[str, typer.Option(help="Backbone: imagenet, camera or random.")] = "camera",
     epochs: Annotated[int, typer.Option(min=1)] = 12,
     batch_size: Annotated[int, typer.Option(min=1)] = 32,
     views: Annotated[int, typer.Option(min=1, help="Random crops cached per photograph.")] = 2,
@@ -131,3 +131,38 @@ def pretrain(
     weights = learn_and_export(wanted, out, scenes=scenes, resume=resume)
     typer.echo(weights.with_suffix(".md").read_text("utf-8"))
     typer.echo(f"backbone, checksum, configuration, history and this card in {out}")
+
+
+@app.command()
+def verify(
+    photos: Annotated[Path | None, typer.Option(help="Prepared; simulated if unset.")] = None,
+    weights: Annotated[str, typer.Option(help="Backbone: imagenet, camera or random.")] = "random",
+    dtype: Annotated[str, typer.Option(help="float64 or float32.")] = "float64",
+) -> None:
+    """Hold every partial derivative of the network, by hand in NumPy, against PyTorch's."""
+    import numpy as np
+    import torch
+
+    from .photos import HEADS, PhotoDataset, eval_transform, simulated_photographs
+    from .train import ThreeHeadVGG16
+    from .verify import RTOL_VGG16, vgg16_parity
+
+    pictures = PhotoDataset(photos or simulated_photographs(2), transform=eval_transform())
+    if len(pictures) < 2:
+        raise ValueError(f"{photos} must hold 2 photographs or more, got {len(pictures)}")
+    images = torch.stack([pictures[i][0] for i in range(2)])
+    classes = dict(zip(HEADS, pictures.labels[:2].T, strict=True))
+    rng = np.random.default_rng(0)
+    masks = [rng.random((2, units)) < 0.5 for units in (512, 256)]  # the shared units kept
+    rows = vgg16_parity(ThreeHeadVGG16(weights), (images, classes), masks=masks, dtype=dtype)
+
+    line = "{:<24}{:>18}{:>13}{:>17}{:>6}".format
+    typer.echo(line("array", "shape", "derivatives", "relative error", "ties"))
+    for name, shape, count, error, ties in rows:
+        typer.echo(line(name, str(shape), f"{count:,}", f"{error:.1e}", ties))
+    _, _, counts, errors, ties = zip(*rows, strict=True)
+    worst, most = max(errors), RTOL_VGG16[np.dtype(dtype)]
+    typer.echo(line("total", f"{len(rows)} arrays", f"{sum(counts):,}", f"{worst:.1e}", sum(ties)))
+    verdict = "they agree" if worst <= most else "they do NOT agree"
+    typer.echo(f"{dtype}: worst relative error {worst:.1e}, allowed {most}: {verdict}")
+    raise typer.Exit(int(worst > most))

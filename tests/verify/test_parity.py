@@ -321,3 +321,6 @@ def test_vgg16_parity_refuses(model):
     ]:
         with pytest.raises(ValueError, match=message):
             vgg16_parity(*args, masks=given)
+    for dtype in (np.float16, "wide", int):
+        with pytest.raises(ValueError, match="dtype must be float64 or float32, got"):
+            vgg16_parity(model, (x, y), dtype=dtype)

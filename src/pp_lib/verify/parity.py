@@ -137,6 +137,8 @@ def vgg16_parity(model, batch, *, masks=None, dtype=np.float64, settle_ties=True
 
 def _checked(images, classes, masks, dtype):
     x = np.asarray(images)
+    if dtype not in list(RTOL_VGG16):
+        raise ValueError(f"dtype must be float64 or float32, got {dtype}")
     if x.dtype.kind != "f":
         raise ValueError(f"photographs must be floating and standardised, got {x.dtype}")
     if not isinstance(classes, dict) or any(np.ndim(c) != 1 for c in classes.values()):
