@@ -126,10 +126,12 @@ class Linear(Layer):
         Raises
         ------
         ValueError
-            For another shape than forward gave, or without a forward before.
+            For another shape or dtype than forward gave, or without a forward before.
         """
         x, W = self._recall("_x"), self.weight.value
         dy = same_shape(as_floats(dy, "dy"), (*x.shape[:-1], W.shape[0]), "dy")
+        if dy.dtype != W.dtype:
+            raise ValueError(f"dy must be {W.dtype} like the weights, got {dy.dtype}")
         rows = dy.reshape(-1, W.shape[0])  # (B, K), whatever axes the batch has
         self.weight.grad = rows.T @ x.reshape(-1, W.shape[1])  # (K, B)(B, D)
         if self.bias is not None:

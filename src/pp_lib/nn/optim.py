@@ -43,14 +43,17 @@ class Optimizer:
         ------
         ValueError
             For a parameter without gradient (PyTorch passes over it in silence), or one whose
-            gradient has another shape.
+            gradient has another shape or dtype.
         """
         for name, p in self.parameters.items():
             if p.grad is None:
                 raise ValueError(f"{name} has no gradient: run backward before step")
-            if np.shape(p.grad) != p.value.shape:
-                came = np.shape(p.grad)
-                raise ValueError(f"the gradient of {name} must be {p.value.shape}, got {came}")
+            came, like = np.asarray(p.grad), p.value
+            if (came.shape, came.dtype) != (like.shape, like.dtype):
+                raise ValueError(
+                    f"the gradient of {name} must be {like.shape} {like.dtype}, got {came.shape} "
+                    f"{came.dtype}"
+                )
         self.steps += 1
         for name, p in self.parameters.items():
             self._step_one(p, self.state[name])
