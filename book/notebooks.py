@@ -88,6 +88,7 @@ async def _execute_one(chapter, notebook, bar):
             kernel_name="python3",
             resources={"metadata": {"path": empty}},
             record_timing=False,
+            coalesce_streams=True,  # how a cell's text was cut into messages is chance
             on_cell_executed=lambda **_: bar.update(),
             config=Config({"KernelManager": kernel} if os.name == "posix" else {}),
         )
