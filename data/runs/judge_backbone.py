@@ -74,25 +74,27 @@ def judged(probabilities, labels):
     return table
 
 
-def statistics_of(images):
-    crops = (central_crops(images[i : i + 1], CROP)[0] for i in range(len(images)))
-    return np.stack(
-        [
+def statistics_of(scenes, folder):
+    """Give the thirty statistics of the central crops, (N, 30), kept beside the scenes."""
+    kept = folder / f"statistics-{CROP}.npy"
+    if not kept.is_file():
+        crops = (central_crops(scenes.images[i : i + 1], CROP)[0] for i in range(len(scenes)))
+        rows = [
             hand_made_statistics(np.ascontiguousarray(crop.transpose(1, 2, 0)))
-            for crop in tqdm(crops, total=len(images), desc="statistics")
+            for crop in tqdm(crops, total=len(scenes), desc="statistics")
         ]
-    )
+        np.save(kept, np.stack(rows))
+    return np.load(kept)
 
 
-def boosted(train, test, n_train):
-    X_train, X_test = statistics_of(train.images[:n_train]), statistics_of(test.images)
+def boosted(X_train, y_train, X_test, y_test):
     probabilities = {}
     for h, head in enumerate(HEADS):
         model = HistGradientBoostingClassifier(
             max_iter=300, learning_rate=0.06, l2_regularization=1.0, random_state=0
         )
-        probabilities[head] = model.fit(X_train, train.labels[:n_train, h]).predict_proba(X_test)
-    return judged(probabilities, test.labels)
+        probabilities[head] = model.fit(X_train, y_train[:, h]).predict_proba(X_test)
+    return judged(probabilities, y_test)
 
 
 def on_real_photographs(folder, backbone, heads):
@@ -147,17 +149,22 @@ def main():
     heads = load_file(path.with_suffix(".heads.safetensors"))
 
     def scenes(n, seed):
-        side = config.render_size
-        return render_scenes(n, seed, side, options.scenes / f"scenes-{n}-{seed}-{side}")
+        folder = options.scenes / f"scenes-{n}-{seed}-{config.render_size}"
+        return render_scenes(n, seed, config.render_size, folder), folder
 
-    test = scenes(options.judged, config.val_seed)
+    test, test_folder = scenes(options.judged, config.val_seed)
     history = json.loads(path.with_suffix(".history.json").read_text("utf-8"))
     results = {"config": asdict(config), "facts": history["facts"], "crop": CROP}
     results |= {"judged": len(test), "boosted_on": options.boosted}
     results["backbone"] = judged(answers(channel_means(test.images, backbone), heads), test.labels)
     show(f"{len(test)} simulated photographs: the backbone", results["backbone"])
-    train = scenes(config.n_train, config.seed)
-    results["boosting"] = boosted(train, test, options.boosted)
+    train, train_folder = scenes(config.n_train, config.seed)
+    results["boosting"] = boosted(
+        statistics_of(train, train_folder)[: options.boosted],
+        train.labels[: options.boosted],
+        statistics_of(test, test_folder),
+        test.labels,
+    )
     show("the same: thirty statistics and gradient boosting", results["boosting"])
     if options.photos.is_dir():
         results["real"] = on_real_photographs(options.photos, backbone, heads)
