@@ -112,7 +112,7 @@ class Linear(Layer):
         return y
 
     def backward(self, dy):
-        """Give dx = dy W, and set dW = dy^T x and db = sum of dy over the batch (chapter 9).
+        """Give dx = dy W, and set dW = dy^T x and db = sum of dy over the batch (chapter 5).
 
         Parameters
         ----------
@@ -184,7 +184,7 @@ class Flatten(Layer):
 
 
 class Sequential(Layer):
-    """Apply layers in turn; backward goes through them in reverse: the chain rule (chapter 9).
+    """Apply layers in turn; backward goes through them in reverse: the chain rule (chapter 11).
 
     Parameters
     ----------
