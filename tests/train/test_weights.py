@@ -163,3 +163,9 @@ def test_the_address_is_the_repositorys_at_this_version():
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     base = f"{project['urls']['Repository']}/raw/v{project['version']}"
     assert repository.address(CAMERA_WEIGHTS) == f"{base}/{CAMERA_WEIGHTS}"
+
+
+@pytest.mark.parametrize("name", repository.PUBLISHED)
+def test_the_checkouts_files_are_those_that_are_downloaded_elsewhere(name):
+    content = (REPOSITORY / name).read_bytes()
+    assert hashlib.sha256(content).hexdigest() == repository.PUBLISHED[name]

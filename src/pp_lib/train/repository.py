@@ -11,12 +11,13 @@ from torch.hub import download_url_to_file
 from pp_lib.photos.simulated import cache_folder
 
 CAMERA_WEIGHTS = "data/weights/vgg16-camera.safetensors"
+CAMERA_HEADS = "data/weights/vgg16-camera.heads.safetensors"
 # SHA-256 of the files that this version goes with; a test holds them to those in the checkout
 PUBLISHED = {
-    CAMERA_WEIGHTS: "",
-    "data/weights/vgg16-camera.heads.safetensors": "",
-    "data/runs/camera.json": "",
-    "data/runs/backbone.json": "",
+    CAMERA_WEIGHTS: "76b2bcab6e5eaefb5234b73d8237667150c89e3c05b9d877b3c800afac69dabe",
+    CAMERA_HEADS: "0bb8396136649ec83260359938effb578fd6053d23342eeee9ae20adc2d09365",
+    "data/runs/camera.json": "dd079ec9bc11af6b87b41f137a587c4837681e500466eaae4d986c982f83a54f",
+    "data/runs/backbone.json": "d8a8bc48f52d2376ce80907d7213f338548e4c4258a0e112e5f93cfe30d38fc9",
 }
 
 
