@@ -106,7 +106,7 @@ class Linear(Layer):
             raise ValueError(f"x must be {W.dtype} like the weights, got {x.dtype}")
         self._x = x
         rows = x.reshape(-1, W.shape[1])  # (B, D), whatever axes the batch has
-        y = (W @ rows.T).T.reshape(*x.shape[:-1], -1)  # is x @ W.T; so BLAS is faster for small B
+        y = _product(W, rows.T).T.reshape(*x.shape[:-1], -1)  # x @ W.T, the larger factor first
         if self.bias is not None:
             y += self.bias.value
         return y
@@ -133,7 +133,8 @@ class Linear(Layer):
         if dy.dtype != W.dtype:
             raise ValueError(f"dy must be {W.dtype} like the weights, got {dy.dtype}")
         rows = dy.reshape(-1, W.shape[0])  # (B, K), whatever axes the batch has
-        self.weight.grad = rows.T @ x.reshape(-1, W.shape[1])  # (K, B)(B, D)
+        self.weight.grad = None  # so that the new one may lie where the old one lay
+        self.weight.grad = _product(rows.T, x.reshape(-1, W.shape[1]))  # (K, B)(B, D)
         if self.bias is not None:
             self.bias.grad = rows.sum(axis=0)
         return dy @ W if self.input_gradient else None  # (B, K)(K, D)
@@ -142,6 +143,18 @@ class Linear(Layer):
         """Give "weight" and, where there is one, "bias"."""
         named = {"weight": self.weight, "bias": self.bias}
         return {name: p for name, p in named.items() if p is not None}
+
+
+def _product(A, B):
+    """Give A @ B, an eighth of A's rows at a time where BLAS is faster so.
+
+    It first copies both factors into an order of its own, which for a batch of 32 takes a third of
+    the time; OpenBLAS leaves that out for up to a million products.
+    """
+    rows, products = len(A), A.size * B.shape[1]
+    if rows % 8 or not 1 < products / 1_000_000 <= 8:
+        return A @ B
+    return (A.reshape(8, rows // 8, -1) @ B).reshape(rows, -1)
 
 
 class ReLU(Layer):

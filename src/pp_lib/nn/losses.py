@@ -71,9 +71,12 @@ def cross_entropy_and_gradient(Z, y, weight=None, label_smoothing=0.0, reduction
     """
     Z, T, denominator = _targets(Z, y, weight, label_smoothing, reduction)
     logP = log_softmax(Z)
-    dZ = np.exp(logP) * T.sum(axis=1, keepdims=True) - T
-    loss = reduce(-(T * logP).sum(axis=1) + 0.0, reduction, denominator)
-    return loss, dZ / Z.dtype.type(denominator) if reduction == "mean" else dZ
+    dZ = np.exp(logP)
+    dZ *= T.sum(axis=1, keepdims=True)
+    dZ -= T
+    if reduction == "mean":
+        dZ /= Z.dtype.type(denominator)
+    return reduce(-(T * logP).sum(axis=1) + 0.0, reduction, denominator), dZ
 
 
 def cross_entropy_loss(predictions, targets):

@@ -199,21 +199,20 @@ class Adam(Optimizer):
     def _change(self, value, gradient, state):
         b1, b2 = self.betas
         if not state:
-            state.update(mean=np.zeros_like(value), square=np.zeros_like(value))
-        m, v = state["mean"], state["square"]
-        root = math.sqrt(1 - b2**self.steps)  # of v's correction: a number, taken out of the array
-        # one array for all: going through memory is what costs time
-        work = np.multiply(gradient, 1 - b1, out=np.empty_like(value))
-        m *= b1
-        m += work
-        np.multiply(gradient, gradient, out=work)
-        work *= 1 - b2
-        v *= b2
-        v += work
-        np.sqrt(v, out=work)
-        work += self.eps * root
-        np.divide(m, work, out=work)
-        work *= self.lr * root / (1 - b1**self.steps)
+            state.update(sum=np.zeros_like(value), squares=np.zeros_like(value))
+        # m and v without the factors 1 - b1 and 1 - b2, which are put into the numbers below, as
+        # the corrections are: every line here goes through memory once, and that is what costs.
+        G, S, work = state["sum"], state["squares"], np.empty_like(value)
+        G *= b1
+        G += gradient
+        S *= b2
+        S += np.square(gradient, out=work)
+        mean = (1 - b1) / (1 - b1**self.steps)  # m_hat = mean G
+        root = math.sqrt((1 - b2) / (1 - b2**self.steps))  # sqrt(v_hat) = root sqrt(S)
+        np.sqrt(S, out=work)
+        work += self.eps / root
+        np.divide(G, work, out=work)
+        work *= self.lr * mean / root
         value -= work
 
 
