@@ -34,12 +34,12 @@ from pp_lib.photos import prepare, read_manifest
 from pp_lib.photos.bins import HEADS
 from pp_lib.photos.develop import develop
 from pp_lib.photos.files import write_atomically
-from pp_lib.photos.scenes import render_scenes
 from pp_lib.photos.statistics import hand_made_statistics
 from pp_lib.train import ThreeHeadVGG16, camera_weights_path
 from pp_lib.train.crops import central_crops, standardise
 from pp_lib.train.metrics import summary
-from pp_lib.train.pretrain_config import PretrainConfig
+from pp_pretrain.config import PretrainConfig
+from pp_pretrain.scenes import render_scenes
 
 CROP = 128  # pixels
 N_BOOSTED, N_JUDGED = 20_000, 4000

@@ -27,12 +27,13 @@ def outcomes_of(jobs: list[Job], journal: Journal, executor, workers) -> Iterato
     if executor is not None:
         yield from _pooled(others, journal, executor, workers or WORKERS_OF_AN_EXECUTOR)
         return
-    workers = workers or _n_cores()
+    workers = workers or n_cores()
     with ThreadPoolExecutor(workers) as threads:
         yield from _pooled(others, journal, threads, workers)
 
 
-def _n_cores() -> int:
+def n_cores() -> int:
+    """Give the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):  # Linux: the cores we may use, not those there are
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

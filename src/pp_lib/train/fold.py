@@ -11,7 +11,7 @@ from torchvision.models import vgg16, vgg16_bn
 
 from pp_lib.photos.bins import HEADS
 
-from .vgg16 import _check_images, _draw_convolutions
+from .vgg16 import check_images, draw_convolutions
 
 
 class CameraNet(nn.Module):
@@ -37,7 +37,7 @@ class CameraNet(nn.Module):
             )
         self.to_empty(device="cpu")
         generator = torch.Generator().manual_seed(seed)
-        _draw_convolutions(self.features, generator)
+        draw_convolutions(self.features, generator)
         for layer in self.modules():
             if isinstance(layer, nn.BatchNorm2d):
                 layer.reset_parameters()  # scale 1, shift 0, running statistics of N(0, 1)
@@ -47,7 +47,7 @@ class CameraNet(nn.Module):
 
     def forward(self, x):
         """Give the logits of every head, each (B, 3), for standardised (B, 3, H, W)."""
-        _check_images(x)
+        check_images(x)
         z = self.features(x).mean(dim=(2, 3))  # (B, 512, h, w) -> (B, 512)
         return {name: head(z) for name, head in self.heads.items()}
 

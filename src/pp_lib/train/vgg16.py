@@ -85,7 +85,7 @@ class ThreeHeadVGG16(nn.Module):
                 nn.init.xavier_uniform_(layer.weight, generator=generator)
                 nn.init.zeros_(layer.bias)
         if weights == "random":
-            _draw_convolutions(self.features, generator)
+            draw_convolutions(self.features, generator)
         else:
             state = imagenet_features() if weights == "imagenet" else camera_features()
             self.features.load_state_dict(state)
@@ -116,7 +116,7 @@ class ThreeHeadVGG16(nn.Module):
         -------
         dict of torch.Tensor, each (B, 3)
         """
-        _check_images(x)
+        check_images(x)
         return self.forward_from_features(self.features(x))
 
     def forward_from_features(self, f):
@@ -151,7 +151,8 @@ class ThreeHeadVGG16(nn.Module):
         return parts | {"total": sum(parts.values()), "trainable": trainable}
 
 
-def _check_images(x):
+def check_images(x):
+    """Raise ValueError for what is no batch of standardised photographs."""
     if x.dtype == torch.uint8:
         raise ValueError(
             "images must be floating and standardised, got uint8: pass them through "
@@ -169,7 +170,8 @@ def _check_images(x):
         )
 
 
-def _draw_convolutions(features, generator):
+def draw_convolutions(features, generator):
+    """Draw every convolution's weights anew, as torchvision draws them; biases are zero."""
     for layer in features:
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(

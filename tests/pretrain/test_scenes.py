@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from pp_lib.camera import simulate, write_dng
-from pp_lib.photos import HEADS, develop, labels, read_exposure, scenes
+from pp_lib.photos import HEADS, develop, labels, read_exposure
 from pp_lib.photos.journal import locked
-from pp_lib.photos.scenes import render_scenes
+from pp_pretrain import scenes
+from pp_pretrain.scenes import render_scenes
 
 N, SEED, SIZE = 48, 7, 32
 
@@ -57,7 +58,7 @@ def test_fewer_are_the_first_of_many(alone, tmp_path):
 
 SCRIPT = """
 import sys
-from pp_lib.photos import scenes
+from pp_pretrain import scenes
 
 if __name__ == "__main__":
     scenes.CHUNK = 8

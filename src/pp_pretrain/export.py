@@ -14,10 +14,9 @@ from torch.nn.functional import cross_entropy
 
 from pp_lib.photos.bins import HEADS
 from pp_lib.photos.files import write_atomically
-
-from .crops import central_crops, standardise
-from .fold import fold_batch_norm
-from .metrics import summary
+from pp_lib.train.crops import central_crops, standardise
+from pp_lib.train.fold import fold_batch_norm
+from pp_lib.train.metrics import summary
 
 WEIGHTS = "vgg16-camera.safetensors"
 
@@ -68,7 +67,7 @@ def export(model, val, out, config, run):
         and the small heads of the run in vgg16-camera.heads.safetensors.
     config : PretrainConfig
     run : dict
-        As `pp_lib.train.pretrain.learn` gives it.
+        As `pp_pretrain.loop.learn` gives it.
 
     Returns
     -------

@@ -14,12 +14,14 @@ import torch
 from safetensors.torch import load_file
 
 from pp_lib import cli
-from pp_lib.photos.scenes import Scenes
-from pp_lib.train import ThreeHeadVGG16, export, resume
-from pp_lib.train import pretrain as module
+from pp_lib.train import ThreeHeadVGG16, resume
 from pp_lib.train.fold import fold_batch_norm
-from pp_lib.train.pretrain import PretrainConfig, learn, pretrain
 from pp_lib.train.weights import camera_weights_path
+from pp_pretrain import export
+from pp_pretrain import loop as module
+from pp_pretrain.config import PretrainConfig
+from pp_pretrain.loop import learn, pretrain
+from pp_pretrain.scenes import Scenes
 
 TINY = {
     "n_train": 48, "n_val": 16, "render_size": 36, "crop": 32, "batch_size": 8, "epochs": 2,

@@ -25,10 +25,12 @@ from pp_lib.photos.bins import labels
 from pp_lib.photos.develop import develop
 from pp_lib.photos.files import write_atomically
 from pp_lib.photos.journal import code_fingerprint, locked
+from pp_lib.photos.pool import n_cores
 
 IMAGES, LABELS, PARTS, MADE_WITH = "images.npy", "labels.npy", "parts", "made_with.json"
 CHUNK = 64  # scenes: seconds of work, all that a kill can cost a worker
-_CODE = ("camera", *(f"photos/{name}.py" for name in ("bins", "develop", "files", "scenes")))
+_CODE = ("camera", *(f"photos/{name}.py" for name in ("bins", "develop", "files")))
+_CODE += ("../pp_pretrain/scenes.py",)  # this file, as seen from pp_lib
 
 
 @dataclass(frozen=True)
@@ -91,13 +93,9 @@ def render_scenes(n: int, seed: int, size: int, out, *, workers=None, progress=T
             out, {"n": n, "seed": seed, "size": size, "code": code_fingerprint(*_CODE)}
         )
         if not (out / LABELS).is_file():  # the last file to be written
-            _render(out, n, seed, size, workers or _n_cores(), progress)
+            _render(out, n, seed, size, workers or n_cores(), progress)
         shutil.rmtree(out / PARTS, ignore_errors=True)
     return Scenes(np.load(out / IMAGES, mmap_mode="r"), np.load(out / LABELS))
-
-
-def _n_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def _check_made_with(out: Path, made_with: dict) -> None:
