@@ -1,5 +1,6 @@
-"""The command `photopilot`: simulate, prepare, train, pretrain and verify from a shell."""
+"""The command `photopilot`: simulate, prepare, train, predict, pretrain, verify from a shell."""
 
+import json
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -116,6 +117,35 @@ def train(
 
 
 @app.command()
+def predict(
+    files: Annotated[list[Path], typer.Argument(help="Photographs: RAW, JPEG, PNG, TIFF.")],
+    heads: Annotated[
+        Path | None,
+        typer.Option(help="heads.safetensors of `train`; the project's own if unset."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print data, for a program.")] = False,
+) -> None:
+    """Show what the network reads from photographs beside what their EXIF says."""
+    from .train import predict as ask
+    from .train import track_record
+
+    record = track_record(heads)  # first: after minutes of answers it would be late to fail
+    answers = ask(files, heads=heads, progress=len(files) > 1)
+    failed = [answer for answer in answers if not answer.probabilities]
+    if as_json:
+        told = {"photographs": [answer.to_dict() for answer in answers], "track_record": record}
+        typer.echo(json.dumps(told, indent=2))
+    else:
+        for answer in answers:
+            if answer.probabilities:
+                typer.echo(answer.panel() + "\n")
+        typer.echo(record)
+    for answer in failed:
+        typer.secho(f"photopilot: {answer.panel()}", fg="red", err=True)
+    raise typer.Exit(int(bool(failed)))
+
+
+@app.command()
 def pretrain(
     config: Annotated[Path, typer.Argument(help="JSON; {} is the full run, for a GPU.")],
     out: Annotated[Path, typer.Option(help="For checkpoints, history and the backbone.")],
@@ -136,7 +166,7 @@ def pretrain(
 @app.command()
 def verify(
     photos: Annotated[Path | None, typer.Option(help="Prepared; simulated if unset.")] = None,
-    weights: Annotated[str, typer.Option(help="Backbone: imagenet, camera or random.")] = "random",
+    weights: Annotated[str, typer.Option(help="Backbone: imagenet, camera or random.")] = "camera",
     dtype: Annotated[str, typer.Option(help="float64 or float32.")] = "float64",
 ) -> None:
     """Hold every partial derivative of the network, by hand in NumPy, against PyTorch's."""

@@ -26,6 +26,9 @@ _HOMES = {
     "majority_accuracy": "metrics",
     "summary": "metrics",
     "wilson_interval": "metrics",
+    "Prediction": "prediction",
+    "predict": "prediction",
+    "track_record": "prediction",
     "TrainResult": "run",
     "train_heads": "run",
 }
