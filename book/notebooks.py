@@ -7,9 +7,13 @@
     python book/notebooks.py sync [NAME ...] [--overwrite]
         carry the .md's cells into the .ipynb; cells that did not change keep their outputs
 
+    python book/notebooks.py carry NAME [NAME ...]
+        the other way: rewrite the .md from an .ipynb that was edited, in Colab, say
+
 A result is stale when the notebook's stamp is not that of its code today: see stamp.py for what
-goes into it. A change made in the .ipynb (in Colab, say) is never overwritten unasked; this
-carries it into the text: ``jupytext --to md:myst chapters/NN_name.ipynb``.
+goes into it. A change made in the .ipynb is never overwritten unasked: carry it into the text, then
+execute. (jupytext alone would carry too much: the badge and the setup for Colab, which colab.py
+generates at the top of each .ipynb, and Colab's own notes about every cell.)
 """
 
 import argparse
@@ -117,7 +121,7 @@ def main(argv=None, *, repository=REPOSITORY):
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("command", choices=["execute", "check", "sync"])
+    parser.add_argument("command", choices=["execute", "check", "sync", "carry"])
     parser.add_argument("names", nargs="*", help="chapters, such as 03_binning; default: all")
     parser.add_argument("--force", action="store_true", help="execute even what is fresh")
     parser.add_argument("--overwrite", action="store_true", help="drop edits made in an .ipynb")
@@ -127,6 +131,13 @@ def main(argv=None, *, repository=REPOSITORY):
         todo = chapters(repository / "chapters", repository / "src", options.names)
         if options.command == "check":
             failures = [problem for chapter in todo for problem in chapter.problems()]
+        elif options.command == "carry":
+            if not options.names:
+                raise ValueError("carry rewrites texts, so it asks for names: carry 03_binning")
+            for chapter in todo:
+                chapter.carry()
+            _say(f"{len(todo)} texts rewritten: look at `git diff`, then execute")
+            failures = []
         elif options.command == "sync":
             stale = sync(todo, overwrite=options.overwrite)
             _say(f"{len(todo)} chapters in sync, {stale} to execute")
