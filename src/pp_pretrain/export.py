@@ -15,8 +15,9 @@ from torch.nn.functional import cross_entropy
 from pp_lib.photos.bins import HEADS
 from pp_lib.photos.files import write_atomically
 from pp_lib.train.crops import central_crops, standardise
-from pp_lib.train.fold import fold_batch_norm
 from pp_lib.train.metrics import summary
+
+from .fold import fold_batch_norm
 
 WEIGHTS = "vgg16-camera.safetensors"
 

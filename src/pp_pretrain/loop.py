@@ -19,12 +19,12 @@ from pp_lib.photos.bins import HEADS
 from pp_lib.train.crops import standardise
 from pp_lib.train.device import choose_device
 from pp_lib.train.evaluation import head_losses
-from pp_lib.train.fold import CameraNet
 from pp_lib.train.resume import check_same_run, load_run, save_run, stop_gently
 
 from .batches import keep_on_device, random_crops, training_batches
 from .config import PretrainConfig
 from .export import check_crops, export
+from .fold import CameraNet
 from .scenes import render_scenes
 
 __all__ = ["PretrainConfig", "learn", "pretrain"]

@@ -15,11 +15,11 @@ from safetensors.torch import load_file
 
 from pp_lib import cli
 from pp_lib.train import ThreeHeadVGG16, resume
-from pp_lib.train.fold import fold_batch_norm
 from pp_lib.train.weights import camera_weights_path
 from pp_pretrain import export
 from pp_pretrain import loop as module
 from pp_pretrain.config import PretrainConfig
+from pp_pretrain.fold import fold_batch_norm
 from pp_pretrain.loop import learn, pretrain
 from pp_pretrain.scenes import Scenes
 

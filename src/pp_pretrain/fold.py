@@ -5,13 +5,15 @@ learns. Once trained, a normalisation is a fixed scale and shift of each channel
 convolution before it can do itself.
 """
 
+import copy
+
 import torch
 from torch import nn
+from torch.nn.utils import fuse_conv_bn_eval
 from torchvision.models import vgg16, vgg16_bn
 
 from pp_lib.photos.bins import HEADS
-
-from .vgg16 import check_images, draw_convolutions
+from pp_lib.train.vgg16 import check_images, draw_convolutions
 
 
 class CameraNet(nn.Module):
@@ -76,38 +78,22 @@ def fold_batch_norm(features_bn):
     y = gamma (w * x + b - mean) / sqrt(var + eps) + beta is a convolution with the weight s w and
     the bias s (b - mean) + beta, where s = gamma / sqrt(var + eps), one number a channel.
     """
-    layers = list(features_bn)
-    state, index = {}, 0  # `index`: of the layer in the plain network, where none is a BatchNorm2d
+    folded = []
+    layers = copy.deepcopy(features_bn).eval()
     for layer, after in zip(layers, [*layers[1:], None], strict=True):
-        if isinstance(layer, nn.BatchNorm2d):
-            continue
         if isinstance(layer, nn.Conv2d):
             if not isinstance(after, nn.BatchNorm2d) or after.running_var is None:
                 raise ValueError(
                     "features_bn must be vgg16_bn().features, a BatchNorm2d with running "
                     f"statistics after each convolution, got {after} after {layer}"
                 )
+            dtype = layer.weight.dtype
             # in float64: the folded numbers are then rounded once
-            gamma, beta, mean, var, bias = (
-                v.detach().double()
-                for v in (
-                    after.weight,
-                    after.bias,
-                    after.running_mean,
-                    after.running_var,
-                    layer.bias,
-                )
-            )
-            scale = gamma / torch.sqrt(var + after.eps)  # (out,)
-            weight = layer.weight.detach()
-            state[f"{index}.weight"] = (weight * scale[:, None, None, None]).to(weight.dtype)
-            state[f"{index}.bias"] = (scale * (bias - mean) + beta).to(weight.dtype)
-        index += 1
+            folded.append(fuse_conv_bn_eval(layer.double(), after.double()).to(dtype))
+        elif not isinstance(layer, nn.BatchNorm2d):
+            folded.append(layer)
     with torch.device("meta"):
         plain = vgg16(weights=None, init_weights=False).features
-    if {k: v.shape for k, v in plain.state_dict().items()} != {
-        k: v.shape for k, v in state.items()
-    }:
+    if [str(layer) for layer in folded] != [str(layer) for layer in plain]:
         raise ValueError("features_bn must be vgg16_bn().features: other layers or channels came")
-    plain.load_state_dict(state, assign=True)
-    return plain.eval()
+    return nn.Sequential(*folded).eval()

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torchvision.models import vgg16, vgg16_bn
 
-from pp_lib.train.fold import CameraNet, fold_batch_norm
+from pp_pretrain.fold import CameraNet, fold_batch_norm
 
 
 def random_statistics(features, seed):
