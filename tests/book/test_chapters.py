@@ -70,6 +70,15 @@ def test_pair_in_sync_result_fresh_outputs_there(chapter):
     assert chapter.problems() == []
 
 
+def test_a_notebook_that_nobody_edited_has_nothing_to_carry_into_the_text(chapter, tmp_path):
+    copy = tmp_path / "chapters" / chapter.text.name
+    copy.parent.mkdir()
+    copy.write_bytes(chapter.text.read_bytes())
+    copy.with_suffix(".ipynb").write_bytes(chapter.notebook.read_bytes())
+    notebooks.Chapter(copy, chapter.src).carry()
+    assert copy.read_text() == chapter.text.read_text()
+
+
 def test_the_text_keeps_the_stamp_out(chapter):
     header = yaml.safe_load(chapter.text.read_text().split("---")[1])
     assert header["jupytext"]["formats"] == "ipynb,md:myst"

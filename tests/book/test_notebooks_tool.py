@@ -24,6 +24,7 @@ pytest.importorskip(
 )
 stamp = load("stamp").stamp
 notebooks = load("notebooks")
+jupytext = sys.modules["jupytext"]
 
 LIBRARY = {
     "__init__.py": "",
@@ -68,6 +69,10 @@ Some prose.
 print(x + 1)
 ```
 """
+
+
+CONFIG = "repository:\n  url: https://github.com/someone/a-book\n"
+PROJECT = '[project]\nname = "pp-lib"\nversion = "3.2.1"\n'
 
 
 def write_library(src, changes=()):
@@ -174,6 +179,9 @@ def executed(tmp_path_factory):
     repository = tmp_path_factory.mktemp("executed")
     write_library(repository / "src")
     (repository / "chapters").mkdir()
+    (repository / "book").mkdir()
+    (repository / "book" / "_config.yml").write_text(CONFIG)
+    (repository / "pyproject.toml").write_text(PROJECT)
     text = CHAPTER.replace("x = 20", "import sys\n\nx = 20")
     (repository / "chapters" / "01_one.md").write_text(text)
     assert notebooks.main(["execute"], repository=repository) == 0
@@ -238,11 +246,13 @@ def test_check_fails_after_a_change_in_a_module_that_a_module_imports(repository
     path = repository / "chapters" / "01_one.md"
     edit(path, "import sys", "from pp_lib.photos import read")
     notebooks.main(["sync"], repository=repository)
-    stored = nbformat.read(path.with_suffix(".ipynb"), as_version=4)
+    chapter = notebooks.Chapter(path, repository / "src")
+    stored = chapter.read_notebook()
     for cell in stored.cells:
-        cell.execution_count = 1 if cell.cell_type == "code" else None
+        if cell.cell_type == "code":
+            cell.execution_count = 1
     stored.metadata["photopilot"] = {"stamp": stamp(stored, repository / "src")}
-    nbformat.write(stored, path.with_suffix(".ipynb"))
+    chapter.write(stored)
     assert check(repository, capsys) == (0, "")
     edit(repository / "src" / "pp_lib" / "unrelated.py", "1", "2")
     assert check(repository, capsys) == (0, "")
@@ -312,3 +322,129 @@ def test_a_notebook_without_text_and_an_unknown_name_are_errors(repository, caps
     (repository / "chapters" / "01_one.md").rename(repository / "chapters" / "02_two.md")
     assert notebooks.main(["execute"], repository=repository) == 1
     assert "no .md beside 01_one.ipynb" in capsys.readouterr().err
+
+
+# --- the cells that stand in the .ipynb alone --------------------------------------------------
+
+
+def stored_cells(repository):
+    path = repository / "chapters" / "01_one.ipynb"
+    return nbformat.read(path, as_version=4).cells
+
+
+def test_badge_and_setup_stand_in_the_notebook_and_not_in_the_text(executed):
+    badge, setup, title = stored_cells(executed)[:3]
+    assert "/someone/a-book/blob/v3.2.1/chapters/01_one.ipynb" in badge.source
+    assert "--branch v3.2.1 https://github.com/someone/a-book" in setup.source
+    assert setup.execution_count is None  # it is for others: no result of ours hangs on it
+    assert setup.outputs == []
+    assert title.source == "# A chapter"
+    text = (executed / "chapters" / "01_one.md").read_text()
+    assert "colab" not in text.lower()
+    assert "@title" not in text
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("pyproject.toml", "3.2.1", "4.0.0"),
+        ("book/_config.yml", "someone/a-book", "another/their-book"),
+    ],
+)
+def test_a_new_version_or_address_wants_a_sync_and_no_execution(repository, capsys, file, old, new):
+    edit(repository / file, old, new)
+    status, said = check(repository, capsys)
+    assert status == 1
+    assert said.count("FAILED") == 1
+    assert "does not begin with the badge and the setup" in said
+    before = stored_cells(repository)
+    assert notebooks.main(["execute"], repository=repository) == 0
+    assert "1 chapters, 0 to execute" in capsys.readouterr().out
+    assert check(repository, capsys) == (0, "")
+    after = stored_cells(repository)
+    assert after[2:] == before[2:]
+    assert [old in cell.source for cell in before[:2]] == [True, True]
+    assert [new in cell.source for cell in after[:2]] == [True, True]
+    assert [old in cell.source for cell in after[:2]] == [False, False]
+
+
+@pytest.mark.parametrize("how", ["edited", "run", "removed", "moved", "twice"])
+def test_whatever_was_done_to_the_setup_is_undone_by_a_sync(repository, capsys, how):
+    path = repository / "chapters" / "01_one.ipynb"
+    before = path.read_bytes()
+    stored = nbformat.read(path, as_version=4)
+    badge, setup, *rest = stored.cells
+    if how == "edited":
+        setup.source += "\nprint(1)"
+    elif how == "run":
+        setup.execution_count = 7
+    elif how == "removed":
+        stored.cells = rest
+    elif how == "moved":
+        stored.cells = [*rest, badge, setup]
+    else:
+        stored.cells = [badge, setup, nbformat.NotebookNode(setup, id="other"), *rest]
+    nbformat.write(stored, path)
+    status, said = check(repository, capsys)
+    assert status == 1
+    assert "does not begin with the badge and the setup" in said
+    assert notebooks.main(["sync"], repository=repository) == 0
+    assert path.read_bytes() == before
+
+
+def as_colab_saves(path, change):
+    """Rewrite a notebook the way Colab does, whose words about each cell are its own."""
+    stored = nbformat.read(path, as_version=4)
+    stored.metadata["colab"] = {"provenance": []}
+    stored.nbformat_minor = 0
+    for number, cell in enumerate(stored.cells):
+        cell.source = change(cell.source)
+        cell.metadata["id"] = f"x{number}"
+        cell.pop("id", None)
+        if cell.cell_type == "code":
+            cell.metadata["executionInfo"] = {"status": "ok", "elapsed": 9}
+            cell.metadata["outputId"] = "0f1e"
+    path.write_text(nbformat.writes(stored))
+
+
+def test_an_edit_made_in_colab_is_carried_into_the_text_and_nothing_else_is(repository, capsys):
+    path = repository / "chapters" / "01_one.ipynb"
+    text = path.with_suffix(".md")
+    before = text.read_text()
+    as_colab_saves(path, lambda source: source.replace("x + 1", "x + 2"))
+    assert notebooks.main(["sync"], repository=repository) == 1
+    assert "notebooks.py carry 01_one" in capsys.readouterr().err
+    assert notebooks.main(["carry", "01_one"], repository=repository) == 0
+    assert text.read_text() == before.replace("x + 1", "x + 2")
+    assert notebooks.main(["execute"], repository=repository) == 0
+    capsys.readouterr()
+    assert check(repository, capsys) == (0, "")
+    assert stored_cells(repository)[-1].outputs[0].text == "22\n"
+    assert "executionInfo" not in path.read_text()
+
+
+def test_a_setup_that_jupytext_carried_into_the_text_is_noticed_and_taken_out(repository, capsys):
+    path = repository / "chapters" / "01_one.ipynb"
+    text = path.with_suffix(".md")
+    before, cells = text.read_text(), stored_cells(repository)
+    jupytext.write(jupytext.read(path), text, fmt="md:myst")
+    assert "@title Setup" in text.read_text()
+    status, said = check(repository, capsys)
+    assert status == 1
+    assert "holds cells that are made for the .ipynb" in said
+    assert notebooks.main(["sync"], repository=repository) == 0
+    assert stored_cells(repository) == cells  # they are not there twice
+    assert notebooks.main(["carry", "01_one"], repository=repository) == 0
+    assert text.read_text().split("---")[2] == before.split("---")[2]
+    capsys.readouterr()
+    assert check(repository, capsys) == (0, "")
+
+
+def test_carry_wants_names_and_a_notebook(repository, capsys):
+    assert notebooks.main(["carry"], repository=repository) == 1
+    assert "it asks for names" in capsys.readouterr().err
+    (repository / "chapters" / "01_one.ipynb").unlink()
+    before = (repository / "chapters" / "01_one.md").read_text()
+    assert notebooks.main(["carry", "01_one"], repository=repository) == 1
+    assert "nothing to carry" in capsys.readouterr().err
+    assert (repository / "chapters" / "01_one.md").read_text() == before
