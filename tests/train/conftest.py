@@ -49,7 +49,7 @@ def make_features():
         labels = torch.randint(0, 3, (n, 3), generator=generator)
         f = torch.randn(n, channels, 2, 2, generator=generator)
         f[:, :3] += signal * nn.functional.one_hot(labels[:, 0], 3)[:, :, None, None]
-        return FeatureSet(f.to(dtype), labels, torch.arange(n), {})
+        return FeatureSet(f.to(dtype), labels, torch.arange(n))
 
     return make
 

@@ -70,7 +70,7 @@ def test_a_failed_write_keeps_the_old_file(trained, tmp_path, monkeypatch):
     def fail(*args, **kwargs):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("pp_lib.train.checkpoint.save_file", fail)
+    monkeypatch.setattr("os.replace", fail)
     with pytest.raises(OSError, match="No space"):
         save_heads(trained, path)
     assert path.read_bytes() == old

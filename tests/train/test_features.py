@@ -1,7 +1,6 @@
-"""Cached features: the same as asking the backbone, kept, and never mistaken for others."""
+"""Features that are kept: the same as asking the backbone again."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -100,13 +99,11 @@ def test_nothing_to_extract_is_refused(frozen_model, make_pictures):
         extract_features(frozen_model, make_pictures(0))
     with pytest.raises(ValueError, match="views"):
         extract_features(frozen_model, make_pictures(1), views=0)
-    with pytest.raises(ValueError, match="cannot be cached"):
-        extract_features(frozen_model, make_pictures(1), cache="x.safetensors")
 
 
 def test_a_feature_set_refuses_what_does_not_fit():
     good = FeatureSet(
-        torch.zeros(2, 4, 1, 1), torch.zeros(2, 3, dtype=torch.int64), torch.arange(2), {}
+        torch.zeros(2, 4, 1, 1), torch.zeros(2, 3, dtype=torch.int64), torch.arange(2)
     )
     for wrong in (
         {"features": torch.zeros(2, 4)},
@@ -118,67 +115,3 @@ def test_a_feature_set_refuses_what_does_not_fit():
     ):
         with pytest.raises(ValueError, match="must be"):
             replace(good, **wrong)
-
-
-@pytest.fixture
-def folder(tmp_path, make_pictures):
-    """Give a data set that says which pictures it holds, as PhotoDataset does."""
-    data = make_pictures(3)
-    data.folder, data.transform = tmp_path, "Crop(32)"
-    data.rows = [
-        SimpleNamespace(id=str(i), image=f"{i}.png", labels=tuple(y.tolist()))
-        for i, y in enumerate(data.labels)
-    ]
-    for row in data.rows:
-        (tmp_path / row.image).write_bytes(row.id.encode())
-    return data
-
-
-def test_cache_is_written_once_and_read_back(frozen_model, folder, tmp_path, monkeypatch):
-    cache = tmp_path / "deeper" / "features.safetensors"
-    common = {"cache": cache, "device": "cpu", "progress": False}
-    first = extract_features(frozen_model, folder, **common)
-    assert [p.name for p in cache.parent.iterdir()] == [cache.name]
-    monkeypatch.setattr(type(folder), "__getitem__", None)  # reading a picture would now fail
-    again = extract_features(frozen_model, folder, **common)
-    assert torch.equal(again.features, first.features)
-    assert torch.equal(again.labels, first.labels)
-    assert torch.equal(again.photo, first.photo)
-
-
-def test_a_stale_cache_is_refused_and_names_what_differs(frozen_model, folder, tmp_path):
-    cache = tmp_path / "features.safetensors"
-    common = {"cache": cache, "device": "cpu", "progress": False}
-    extract_features(frozen_model, folder, **common)
-    for change, arguments in (("views", {"views": 2}), ("seed", {"seed": 1})):
-        with pytest.raises(ValueError, match=f"other {change};"):
-            extract_features(frozen_model, folder, **common, **arguments)
-    with pytest.raises(ValueError, match="other backbone;"):
-        extract_features(ThreeHeadVGG16("random", seed=9), folder, **common)
-    folder.transform = "Crop(64)"
-    with pytest.raises(ValueError, match="other transform;"):
-        extract_features(frozen_model, folder, **common)
-    folder.transform = "Crop(32)"
-    (tmp_path / "0.png").write_bytes(b"another picture")
-    with pytest.raises(ValueError, match="other photos;"):
-        extract_features(frozen_model, folder, **common)
-
-
-@pytest.mark.parametrize("damage", [b"", b"no cache", None])
-def test_a_damaged_cache_is_refused(tmp_path, make_features, damage):
-    path = make_features(4).save(tmp_path / "features.safetensors")
-    path.write_bytes(path.read_bytes()[:-7] if damage is None else damage)
-    with pytest.raises(ValueError, match="no feature cache"):
-        FeatureSet.load(path)
-    with pytest.raises(FileNotFoundError):
-        FeatureSet.load(tmp_path / "absent.safetensors")
-
-
-def test_a_failed_write_leaves_nothing(tmp_path, make_features, monkeypatch):
-    def fail(*args, **kwargs):
-        raise OSError("No space left on device")
-
-    monkeypatch.setattr("pp_lib.train.features.save_file", fail)
-    with pytest.raises(OSError, match="No space"):
-        make_features(4).save(tmp_path / "features.safetensors")
-    assert list(tmp_path.iterdir()) == []

@@ -5,6 +5,7 @@ values alone. Nothing here resamples (that averages noise away, and with it the 
 colour or brightness (that imitates exposure).
 """
 
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,17 @@ __all__ = ["PhotoDataset", "eval_transform", "loaders", "split", "train_transfor
 # of ImageNet's training pictures, RGB in 0..1: what VGG16's weights were trained with
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@contextmanager
+def seeded_on_cpu(seed: int):
+    """Seed torch's CPU generator, from which transforms draw; put its state back afterwards.
+
+    Not with torch.manual_seed, which would reseed the GPUs too.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
 
 
 class PhotoDataset(Dataset):
@@ -62,7 +74,8 @@ class PhotoDataset(Dataset):
         row = self.rows[index]
         image = self._read(row)
         if self.transform is not None:
-            image = self.transform(image) if seed is None else self._seeded(image, seed)
+            with nullcontext() if seed is None else seeded_on_cpu(seed):
+                image = self.transform(image)
         return image, dict(zip(HEADS, row.labels, strict=True))
 
     def _read(self, row: Row) -> torch.Tensor:
@@ -76,16 +89,6 @@ class PhotoDataset(Dataset):
                 f"{self.folder / row.image}: {error}; delete it and prepare again"
             ) from error
         return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()  # (3, H, W)
-
-    def _seeded(self, image, seed: int):
-        # torchvision's transforms draw from torch's CPU generator. Its state is put back, and
-        # torch.manual_seed is avoided because it would reseed the GPUs too.
-        state = torch.get_rng_state()
-        try:
-            torch.default_generator.manual_seed(seed)
-            return self.transform(image)
-        finally:
-            torch.set_rng_state(state)
 
 
 class _AtLeast(torch.nn.Module):

@@ -1,14 +1,13 @@
 """Trained heads as a safetensors file: numbers only, nothing in it can run."""
 
 import json
-import os
-import tempfile
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from pp_lib.photos.bins import HEADS
+from pp_lib.photos.files import write_atomically
 
 from .features import backbone_sha256
 
@@ -32,13 +31,7 @@ def save_heads(model, path):
         "backbone_sha256": backbone_sha256(model),
         "classes": json.dumps({name: bins.names for name, bins in HEADS.items()}),
     }
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".heads-") as folder:
-        part = Path(folder) / path.name
-        try:
-            save_file(_head_state(model), part, metadata=metadata)
-        except SafetensorError as error:  # how the library says that the disk is full
-            raise OSError(f"cannot write {path}: {error}") from error
-        os.replace(part, path)
+    write_atomically(path, save(_head_state(model), metadata))
     return path
 
 

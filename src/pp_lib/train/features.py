@@ -2,20 +2,15 @@
 
 import copy
 import hashlib
-import json
-import os
-import tempfile
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
 from pp_lib.photos.bins import HEADS
+from pp_lib.photos.dataset import seeded_on_cpu
 
 from .device import choose_device
 
@@ -35,14 +30,14 @@ class FeatureSet:
         One column a head, in the order of ``HEADS``.
     photo : torch.Tensor of int64, (N * views,)
         Which photograph of the data set each row shows.
-    fingerprint : dict of str
-        What the features were made from; see `fingerprint`.
+    notes : dict
+        For whoever makes one, to write down what it was made from.
     """
 
     features: torch.Tensor
     labels: torch.Tensor
     photo: torch.Tensor
-    fingerprint: dict
+    notes: dict = field(default_factory=dict)
 
     def __post_init__(self):
         n = len(self.features)
@@ -62,44 +57,6 @@ class FeatureSet:
     def __len__(self):
         return len(self.features)
 
-    def save(self, path):
-        """Write to a safetensors file, whole or not at all."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tensors = {"features": self.features, "labels": self.labels, "photo": self.photo}
-        tensors = {name: t.cpu().contiguous() for name, t in tensors.items()}
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".features-") as folder:
-            part = Path(folder) / path.name
-            save_file(tensors, part, metadata={"fingerprint": json.dumps(self.fingerprint)})
-            os.replace(part, path)
-        return path
-
-    @classmethod
-    def load(cls, path, expected=None):
-        """Read a file of `save`.
-
-        Raises
-        ------
-        ValueError
-            When the file is no such cache, or was made from something else than `expected`
-            (a fingerprint); the message names what differs.
-        """
-        try:
-            with safe_open(path, framework="pt") as file:
-                found = json.loads((file.metadata() or {})["fingerprint"])
-                tensors = {k: file.get_tensor(k) for k in ("features", "labels", "photo")}
-        except FileNotFoundError:
-            raise
-        except Exception as error:  # safetensors raises its own type, derived from Exception
-            raise ValueError(f"{path} is no feature cache ({error}): delete it") from error
-        if expected is not None and found != expected:
-            differ = [k for k in {*found, *expected} if found.get(k) != expected.get(k)]
-            raise ValueError(
-                f"the features in {path} are stale: made with other {', '.join(sorted(differ))}; "
-                "delete the file or choose another one"
-            )
-        return cls(**tensors, fingerprint=found)
-
 
 def extract_features(
     model,
@@ -111,7 +68,6 @@ def extract_features(
     seed=0,
     device=None,
     num_workers=0,
-    cache=None,
     progress=True,
 ):
     """Send every photograph through the backbone `views` times and keep what comes out.
@@ -134,13 +90,11 @@ def extract_features(
         Decides the views. The caller's global random state is left as it was.
     device : str or torch.device, optional
         Where to compute: a GPU if there is one. The features come back to the CPU.
-    cache : path, optional
-        A safetensors file: read if it is there and was made from the same things, else written.
 
     Raises
     ------
     ValueError
-        For no photographs, for fewer than one view, and for a stale cache.
+        For no photographs, and for fewer than one view.
     """
     if views < 1:
         raise ValueError(f"views must be at least 1, got {views}")
@@ -154,12 +108,6 @@ def extract_features(
     if len(data) == 0:
         raise ValueError("the data set holds no photograph: nothing to extract")
     device = choose_device(device)
-
-    made_from = {}
-    if cache is not None:
-        made_from = fingerprint(model, data, views=views, seed=seed, dtype=dtype)
-        if Path(cache).exists():
-            return FeatureSet.load(cache, expected=made_from)
 
     # Autocast would do the same arithmetic, but it does not keep the casts of frozen weights, so
     # it casts them anew for every batch. A copy cast once is bit for bit the same and faster.
@@ -184,23 +132,15 @@ def extract_features(
                 features.append(backbone(x).contiguous().cpu())  # (B, 512, h, w)
                 labels.append(torch.stack([y[name] for name in HEADS], dim=1).long())  # (B, 3)
                 bar.update(len(x))
-    result = FeatureSet(
+    return FeatureSet(
         features=torch.cat(features),
         labels=torch.cat(labels),
         photo=torch.arange(len(data)).repeat(views),
-        fingerprint=made_from,
     )
-    if cache is not None:
-        result.save(cache)
-    return result
 
 
 class _Seeded(Dataset):
-    """Each photograph read under a seed of its own: views do not depend on the number of workers.
-
-    Transforms draw from torch's global CPU generator, so that is seeded for a moment. Not with
-    torch.manual_seed, which would reseed the GPUs too.
-    """
+    """Each photograph under a seed of its own: views do not depend on the number of workers."""
 
     def __init__(self, data, seeds):
         self.data, self.seeds = data, seeds
@@ -209,41 +149,8 @@ class _Seeded(Dataset):
         return len(self.data)
 
     def __getitem__(self, i):
-        state = torch.get_rng_state()
-        try:
-            torch.default_generator.manual_seed(self.seeds[i])
+        with seeded_on_cpu(self.seeds[i]):
             return self.data[i]
-        finally:
-            torch.set_rng_state(state)
-
-
-def fingerprint(model, dataset, *, views, seed, dtype):
-    """Say what features are made from, so that others are not taken for them.
-
-    Hashes the backbone's weights and the picture files themselves: a second for some thousand
-    photographs, against minutes for their features.
-
-    Returns
-    -------
-    dict of str
-    """
-    if not hasattr(dataset, "rows") or not hasattr(dataset, "folder"):
-        raise ValueError(
-            f"a {type(dataset).__name__} cannot be cached: only a data set with .folder and .rows "
-            "(PhotoDataset) can say which pictures it holds"
-        )
-    photos = hashlib.sha256()
-    for row in dataset.rows:
-        photos.update(repr((row.id, row.labels)).encode())
-        photos.update((Path(dataset.folder) / row.image).read_bytes())
-    return {
-        "backbone": backbone_sha256(model),
-        "photos": photos.hexdigest(),
-        "transform": repr(dataset.transform),
-        "views": str(views),
-        "seed": str(seed),
-        "dtype": str(dtype),
-    }
 
 
 def backbone_sha256(model):
