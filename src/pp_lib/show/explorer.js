@@ -351,6 +351,8 @@ export async function render({ model, el }) {
   const form = make("form", { class: "pp-controls", "aria-label": "Controls" },
     ...controls.map(([element]) => element), ...(data.play === null ? [] : [play]), reset);
   form.addEventListener("submit", (event) => event.preventDefault());
+  // JupyterLab would take the arrow keys for itself.
+  form.addEventListener("keydown", (event) => event.stopPropagation());
   const box = el.tagName === "FIGURE" ? el : make("figure", { class: "pp-explorer" });
   if (box !== el) el.append(box);
   box.setAttribute("role", "group");
