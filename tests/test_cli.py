@@ -1,5 +1,7 @@
 """`photopilot` in a shell: a mistake is answered in words, at once, and nothing stays half done."""
 
+import inspect
+import json
 import os
 import re
 import signal
@@ -15,9 +17,11 @@ from safetensors import SafetensorError
 
 from pp_lib import cli
 from pp_lib.nn import Linear
+from pp_lib.photos import HEADS
 from pp_lib.photos.journal import locked
 from pp_lib.photos.prepare import prepare, read_manifest
-from pp_lib.train import ThreeHeadVGG16
+from pp_lib.train import ThreeHeadVGG16, predict
+from pp_lib.train.repository import in_checkout
 
 EXPOSURE, F_NUMBER, EXPOSURE_TIME, ISO = 0x8769, 0x829D, 0x829A, 0x8827
 
@@ -104,6 +108,10 @@ def prepared(photos, tmp_path):
         ("train photos --seed -1", "--seed.*0"),
         ("train photos --weights mine", "weights must be one of.*got 'mine'"),
         ("train --simulated 2", "--simulated.*32"),
+        ("predict", "(?i)missing argument 'files"),
+        ("predict photos/0.jpg --heads nowhere", "heads must be a file of .*train.*got nowhere"),
+        ("predict photos/0.jpg --heads photos", "heads must be a file of .*train.*got photos"),
+        ("predict photos/0.jpg --heads photos/1.jpg", "photos/1.jpg is no safetensors file"),
         ("verify --photos nowhere", "no manifest.csv in nowhere: prepare the photographs first"),
         ("verify --photos photos", "no manifest.csv in photos: prepare the photographs first"),
     ],
@@ -213,6 +221,94 @@ def test_a_class_without_a_photograph_in_a_part_is_said(refused, tmp_path):
     prepare(write_photos(tmp_path / "photos", 2), tmp_path / "out", size=128, progress=False)
     with pytest.warns(UserWarning, match="no photograph of aperture class 0 .* in part"):
         refused("train", "out", "--how", "random", "--views", 1)  # and then: 1 is less than a batch
+
+
+def test_predict_answers_what_it_can_and_names_the_rest(photopilot, photos, tmp_path):
+    whole = (photos / "1.jpg").read_bytes()
+    (photos / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    Image.new("RGB", (200, 100)).save(photos / "small.png")
+    Image.new("RGB", (200, 200)).save(photos / "screenshot.png")
+    files = ["photos/0.jpg", "photos", "photos/cut.jpg", "photos/small.png", "nowhere.jpg",
+             "photos/screenshot.png", "photos/1.jpg"]  # fmt: skip
+    code, said, complaint = photopilot("predict", *files)
+    assert code == 1
+    assert [line for line in complaint.splitlines() if line.startswith("photopilot: ")] == [
+        "photopilot: photos: not a file: a folder",
+        "photopilot: photos/cut.jpg: damaged: a JPEG without an end: its lower part is missing",
+        "photopilot: photos/small.png: too small: 200 x 100 pixels; the network sees 128 x 128",
+        "photopilot: nowhere.jpg: unreadable: No such file or directory",
+    ]
+    *panels, closing = said.rstrip().split("\n\n")
+    assert [panel.splitlines()[0] for panel in panels] == [
+        "photos/0.jpg",
+        "photos/screenshot.png: EXIF not recorded (no exposure record: no EXIF at all)",
+        "photos/1.jpg",
+    ]
+    for panel in panels:
+        rows = re.findall(r"^  (\w*) .*? (\d+) %(.*)$", panel, flags=re.MULTILINE)
+        assert [head for head, _, _ in rows if head] == list(HEADS)
+        percent = np.array([int(p) for _, p, _ in rows]).reshape(3, 3)
+        assert (abs(percent.sum(axis=1) - 100) <= 1).all()  # rounded
+    marks = [re.findall("◀ EXIF: (.*)", panel) for panel in panels]
+    assert marks == [["f/2", "ISO 100", "1/1000 s"], [], ["f/16", "ISO 3200", "1/4 s"]]
+    figures = json.loads(in_checkout("data/runs/backbone.json").read_text())["real"]["as_it_is"]
+    right = "/".join(f"{100 * figures[head]['accuracy']:.1f}" for head in HEADS)
+    assert f"{right} % of 216 real ones" in closing
+    assert "do not trust" in closing
+
+
+def test_predict_for_a_program(photopilot, photos):
+    code, said, _ = photopilot("predict", "photos/0.jpg", "photos", "--json")
+    told = json.loads(said)
+    good, bad = told["photographs"]
+    assert (code, bad["heads"], bad["reason"]) == (1, None, "not a file: a folder")
+    for head, answer in good["heads"].items():
+        assert list(answer["probabilities"]) == list(HEADS[head].names)
+        assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-12)
+    recorded = [answer["recorded"]["value"] for answer in good["heads"].values()]
+    assert recorded == ["f/2", "ISO 100", "1/1000 s"]
+    assert "of 216 real ones" in told["track_record"]
+    code, said, _ = photopilot("predict", "photos/0.jpg", "--json")
+    assert (code, json.loads(said)["photographs"]) == (0, [good])
+
+
+def test_predict_with_the_heads_that_train_has_written(photopilot, refused, prepared, tmp_path):
+    train = ["train", prepared, "--epochs", 1, "--views", 1, "--batch-size", 4]
+    assert photopilot(*train)[0] == 0
+    heads = tmp_path / "runs" / "last" / "heads.safetensors"
+    code, said, _ = photopilot("predict", "photos/3.jpg", "--heads", heads)
+    assert code == 0
+    n_val = json.loads(heads.with_name("summary.json").read_text())["n_val"]
+    assert f"of {n_val} photographs kept back in training" in said
+    (own,) = predict("photos/3.jpg", heads=heads)
+    assert own.panel() in said
+    assert own.panel() != predict("photos/3.jpg")[0].panel()
+    heads.with_name("summary.json").write_text("{}")
+    complaint = refused("predict", "photos/3.jpg", "--heads", heads)
+    assert "summary.json is no summary of `photopilot train`" in complaint
+    heads.write_bytes(heads.read_bytes()[:1000])
+    heads.with_name("summary.json").unlink()
+    complaint = refused("predict", "photos/3.jpg", "--heads", heads)
+    assert "is no safetensors file, or a damaged one" in complaint
+
+
+def test_a_file_whose_name_is_no_text(photos, tmp_path):
+    """In a process of its own: pytest's streams would take what a terminal does not."""
+    name = b"caf\xe9\x1b[31m.jpg"
+    os.rename(photos / "0.jpg", os.path.join(os.fsencode(photos), name))
+    command = [sys.executable, "-c", "from pp_lib.cli import main; main()", "predict"]
+    run = subprocess.run(
+        [*map(os.fsencode, command), b"photos/" + name, b"\xff.jpg"],
+        cwd=tmp_path, capture_output=True,
+    )  # fmt: skip
+    assert run.returncode == 1
+    assert run.stdout.decode().startswith("photos/caf\ufffd\ufffd[31m.jpg\n  aperture ")
+    assert "\ufffd.jpg: unreadable: No such file" in run.stderr.decode()
+
+
+def test_one_backbone_unless_another_is_asked_for():
+    weights = [inspect.signature(f).parameters["weights"].default for f in (cli.train, cli.verify)]
+    assert weights == ["camera", "camera"]
 
 
 def test_verify_prints_every_array_and_their_sum(photopilot, prepared):

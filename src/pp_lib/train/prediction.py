@@ -29,7 +29,7 @@ from .vgg16 import ThreeHeadVGG16
 CROP = 128  # pixels
 _HALVED_FROM = 2 * 256  # pixels: `prepare`, unasked, develops larger RAW at half size
 _LOOKED_AT = 512  # pixels: more is not needed to recognise a picture
-_EIGHTHS = " ▏▎▍▌▋▊▉"
+_EIGHTHS = "▏▎▍▌▋▊▉"
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,12 +79,12 @@ class Prediction:
             for k, name in enumerate(self.classes[head]):
                 yield head, k, name, float(p[k]), value if k == recorded else ""
 
-    def panel(self, bar=20):
+    def panel(self, bar=16):
         """Give a table for a terminal, with bars of up to `bar` characters."""
         lines = [self._title()]
         for head, k, name, p, value in self.rows():
             whole, eighths = divmod(round(8 * bar * p), 8)
-            drawn = "█" * whole + _EIGHTHS[eighths]
+            drawn = "█" * whole + _EIGHTHS[eighths - 1 : eighths]
             mark = f"  ◀ EXIF: {value}" if value else ""
             lines.append(f"  {'' if k else head:<10}{name:<28}{drawn:<{bar}}{100 * p:4.0f} %{mark}")
         return "\n".join(lines)
