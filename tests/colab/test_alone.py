@@ -75,7 +75,7 @@ def run_alone(path, world, folder):
         timeout=CELL_TIMEOUT_S,
         resources={"metadata": {"path": str(folder / "empty")}},
         coalesce_streams=True,
-    ).execute(env=variables)
+    ).execute(env=variables, cleanup_kc=True)
     return {
         "before": json.loads(before.outputs[0].text),
         "after": json.loads(after.outputs[0].text),
