@@ -63,8 +63,9 @@ def axis(label, limits, log):
             ticks = LogLocator(10, subs=(1, 2, 5)).tick_values(*ends)
     else:
         ticks = MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]).tick_values(*ends)
-    room = 1e-9 * (ends[1] - ends[0])
-    ticks = [float(t) for t in ticks if ends[0] - room <= t <= ends[1] + room]
+    # Of a logarithmic scale's width even a billionth may hold decades of its lower end.
+    below, above = (1e-9 * e for e in ends) if log else (1e-9 * (ends[1] - ends[0]),) * 2
+    ticks = [float(t) for t in ticks if ends[0] - below <= t <= ends[1] + above]
     every = -(-len(ticks) // 6)
     return {
         "label": label,
