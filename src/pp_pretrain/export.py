@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import save
-from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader
 
 from pp_lib.photos.bins import HEADS
 from pp_lib.photos.files import write_atomically
 from pp_lib.train.crops import central_crops, standardise
+from pp_lib.train.evaluation import evaluate
 from pp_lib.train.metrics import summary
 
 from .fold import fold_batch_norm
@@ -31,26 +32,18 @@ def check_crops(model, scenes, config, device):
         ``loss`` and ``entropy``, sums over the heads in nats; ``heads``: for each its ``loss``
         and `metrics.summary`. Plain numbers.
     """
-    model.eval()
-    total, predicted = torch.zeros(len(HEADS), dtype=torch.float64), []
-    with torch.no_grad():
-        for first in range(0, len(scenes), config.batch_size):
-            rows = slice(first, first + config.batch_size)
-            x = torch.from_numpy(np.array(scenes.images[rows])).to(device)
-            y = torch.from_numpy(np.array(scenes.labels[rows])).to(device)
-            with torch.autocast(
-                device.type, torch.bfloat16, enabled=config.precision == "bfloat16"
-            ):
-                logits = model(standardise(central_crops(x, config.crop)))
-            for j, name in enumerate(HEADS):
-                total[j] += cross_entropy(logits[name].float(), y[:, j], reduction="sum").cpu()
-            answers = torch.stack([logits[name].argmax(dim=1) for name in HEADS], dim=1)
-            predicted.append(answers.cpu().numpy())  # (B, 3)
-    losses = (total / len(scenes)).tolist()
-    judged = summary(scenes.labels, np.concatenate(predicted))
+
+    def read(rows):
+        x = torch.from_numpy(np.array(scenes.images[rows]))
+        y = torch.from_numpy(np.array(scenes.labels[rows]))
+        return standardise(central_crops(x, config.crop)), dict(zip(HEADS, y.T, strict=True))
+
+    data = DataLoader(range(len(scenes)), batch_size=config.batch_size, collate_fn=read)
+    checked = evaluate(model, data, precision=config.precision, device=device)
+    judged = summary(scenes.labels, checked.predicted.numpy())
     entropy = judged.pop("sum")["entropy"]
-    heads = {h: judged[h] | {"loss": loss} for h, loss in zip(HEADS, losses, strict=True)}
-    return {"loss": sum(losses), "entropy": entropy, "heads": heads}
+    heads = {name: judged[name] | {"loss": checked.head_loss[name]} for name in HEADS}
+    return {"loss": checked.loss, "entropy": entropy, "heads": heads}
 
 
 def export(model, val, out, config, run):
