@@ -132,7 +132,8 @@ class ResolveCitations(SphinxPostTransform):
         items = {tuple(item["ids"]): item for item in self.document.findall(nodes.list_item)}
         for citation in entries.values():
             paragraph = items[(citation.citation_id,)][0]
-            pages = sorted(page for key, page in first if key == citation.key)
+            pages = [page for key, page in first if key == citation.key]
+            pages.sort(key=lambda page: (not CHAPTER.match(page), page))
             for i, page in enumerate(pages):
                 before = " and " if i == len(pages) - 1 else ", "
                 paragraph += nodes.Text(before if i else " Cited in ")
@@ -144,7 +145,11 @@ class ResolveCitations(SphinxPostTransform):
 
     def _name(self, page):
         chapter = CHAPTER.match(page)
-        return f"chapter {int(chapter[1])}" if chapter else self.env.titles[page].astext()
+        if chapter:
+            return f"chapter {int(chapter[1])}"
+        if page == self.config.root_doc:
+            return "the first page"
+        return "the " + self.env.titles[page].astext().partition(":")[0].lower()
 
 
 def rewrite_references(app, env):
