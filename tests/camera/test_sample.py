@@ -1,6 +1,7 @@
 """The sample in data/sample is what the code writes today, and stays small."""
 
 import csv
+import runpy
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,10 +11,13 @@ import pytest
 import rawpy
 
 from pp_lib.camera import simulate
-from pp_lib.camera.sample import COLUMNS, SAMPLE_COUNT, SAMPLE_SEED, write_sample
 
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "sample"
-REMEDY = "run: python -m pp_lib.camera.sample data/sample"
+make_sample = runpy.run_path(str(SAMPLE.with_name("make_sample.py")))
+COLUMNS, SAMPLE_COUNT, SAMPLE_SEED, write_sample = (
+    make_sample[name] for name in ("COLUMNS", "SAMPLE_COUNT", "SAMPLE_SEED", "write_sample")
+)
+REMEDY = "run: python data/make_sample.py data/sample"
 
 
 @pytest.fixture(scope="module")

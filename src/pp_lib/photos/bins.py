@@ -40,29 +40,6 @@ NOMINAL_TOLERANCE = {"aperture": Fraction(10, 1000), "shutter": Fraction(25, 100
 
 
 @dataclass(frozen=True)
-class Interval:
-    """The settings that fall into one class.
-
-    Attributes
-    ----------
-    low, high : Fraction or None
-        None where the class has no bound on that side.
-    low_closed, high_closed : bool
-        Whether the bound itself belongs to the class.
-    """
-
-    low: Fraction | None
-    high: Fraction | None
-    low_closed: bool
-    high_closed: bool
-
-    def __contains__(self, value) -> bool:
-        above = self.low is None or value > self.low or (self.low_closed and value == self.low)
-        below = self.high is None or value < self.high or (self.high_closed and value == self.high)
-        return above and below
-
-
-@dataclass(frozen=True)
 class Bins:
     """Classes of one setting, cut at edges.
 
@@ -114,24 +91,6 @@ class Bins:
             if value < edge or (value == edge and edge_class == k):
                 return k
         return len(self.edges)
-
-    def decode(self, k: int) -> Interval:
-        """Give the interval of (nominal) settings of class `k`.
-
-        Raises
-        ------
-        ValueError
-            If `k` is no class.
-        """
-        if not (isinstance(k, numbers.Integral) and 0 <= k < self.n_classes):
-            raise ValueError(f"{self.name} class must be 0 to {self.n_classes - 1}, got {k!r}")
-        first, last = k == 0, k == self.n_classes - 1
-        return Interval(
-            low=None if first else self.edges[k - 1],
-            high=None if last else self.edges[k],
-            low_closed=not first and self.edge_classes[k - 1] == k,
-            high_closed=not last and self.edge_classes[k] == k,
-        )
 
 
 APERTURE = Bins(

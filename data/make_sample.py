@@ -1,6 +1,6 @@
 """Write a folder of DNG files and the list of their settings.
 
-    python -m pp_lib.camera.sample data/sample
+    python data/make_sample.py data/sample
 
 makes the sample that lies in the repository.
 """
@@ -9,8 +9,7 @@ import csv
 import sys
 from pathlib import Path
 
-from pp_lib.camera.dng import write_dng
-from pp_lib.camera.simulate import simulate
+from pp_lib.camera import simulate, write_dng
 
 COLUMNS = ("file", "f_number", "iso", "exposure_time_s", "focal_length_mm", "taken_at", "seed", "i")
 SAMPLE_COUNT, SAMPLE_SEED = 6, 423  # these six show each class of each head twice
@@ -57,5 +56,5 @@ def write_sample(folder, count=SAMPLE_COUNT, *, seed=SAMPLE_SEED, size=256):
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        sys.exit("usage: python -m pp_lib.camera.sample FOLDER")
+        sys.exit("usage: python data/make_sample.py FOLDER")
     sys.stdout.write(f"{write_sample(sys.argv[1])}\n")
