@@ -1,144 +1,16 @@
 """The built book in a real browser, from file://, with every request to another host refused."""
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 from html.parser import HTMLParser
-from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
+from built_book import PAGES, REPOSITORY, TELEPHONE_PX
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-HTML = REPOSITORY / "book" / "_build" / "html"
-TOC = yaml.safe_load((REPOSITORY / "book" / "_toc.yml").read_text())
-PAGES = [TOC["root"]] + [entry["file"] for part in TOC["parts"] for entry in part["chapters"]]
-TELEPHONE_PX = 390
 # WCAG 2.1, success criterion 1.4.3: text needs a contrast of 4.5:1.
 READABLE = 4.5
-CHROMIUM_ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-def sources():
-    yield from (REPOSITORY / "chapters").glob("*.ipynb")
-    for path in (REPOSITORY / "book").rglob("*"):
-        inside = path.relative_to(REPOSITORY / "book").parts
-        if path.is_file() and inside[0] != "_build" and "__pycache__" not in inside:
-            yield path
-
-
-@pytest.fixture(scope="session")
-def html():
-    """Give the folder of the built pages; build them where they are missing or stale."""
-    command = Path(sys.executable).with_name("jupyter-book")
-    if not command.is_file():
-        pytest.skip("jupyter-book is absent: pip install -e '.[book]'")
-    index = HTML / "index.html"
-    if not index.is_file() or any(p.stat().st_mtime > index.stat().st_mtime for p in sources()):
-        done = subprocess.run(
-            [command, "build", ".", "--config", "book/_config.yml", "--toc", "book/_toc.yml"]
-            + ["--path-output", "book", "-W", "-n", "-q"],
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-        index.touch()
-    return HTML
-
-
-@pytest.fixture(scope="session")
-def browser():
-    sync_api = pytest.importorskip(
-        "playwright.sync_api", reason="playwright is absent: pip install -e '.[test]'"
-    )
-    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
-    if not chromium:
-        pytest.skip("no browser: apt-get install chromium, or set CHROMIUM to one's path")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS)
-        yield browser
-        browser.close()
-
-
-class Visit:
-    """One page, opened and settled, with all that went wrong on the way."""
-
-    def __init__(self, browser, url, *, scheme="light", width=1280):
-        self.context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme
-        )
-        self.wrong = []
-        self.page = self.context.new_page()
-        self.page.route("**/*", self._only_files)
-        self.page.on("console", self._console)
-        self.page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))
-        self.page.on("requestfailed", lambda r: self.wrong.append(f"failed: {r.url}"))
-        self.page.goto(url)
-        if url.endswith("/html/index.html"):  # it only leads to the first page
-            self.page.wait_for_url(f"**/{TOC['root']}.html")
-        self.settle()
-
-    def settle(self):
-        self.page.wait_for_load_state("load")
-        self.page.evaluate("() => window.MathJax?.startup?.promise")
-        self.page.evaluate("() => document.fonts.ready.then(() => true)")
-
-    def _only_files(self, route):
-        if urlsplit(route.request.url).scheme in {"file", "data", "blob"}:
-            route.continue_()
-        else:
-            self.wrong.append(f"request to another host: {route.request.url}")
-            route.abort()
-
-    def _console(self, message):
-        if message.type in {"error", "warning"}:
-            self.wrong.append(f"console {message.type}: {message.text}")
-
-    def close(self):
-        self.context.close()
-
-
-@pytest.fixture
-def fresh(html, browser):
-    """Open a page for one test alone, which may click about in it."""
-    visits = []
-
-    def open_(page, **kwargs):
-        visits.append(Visit(browser, f"file://{html}/{page}.html", **kwargs))
-        return visits[-1]
-
-    yield open_
-    for one in visits:
-        one.close()
-
-
-@pytest.fixture(scope="session")
-def visit(html, browser):
-    """Open a page once for all tests that only look at it."""
-    visits = {}
-
-    def open_(page, *, scheme="light", width=1280):
-        key = (page, scheme, width)
-        if key not in visits:
-            visits[key] = Visit(browser, f"file://{html}/{page}.html", scheme=scheme, width=width)
-        return visits[key]
-
-    yield open_
-    for one in visits.values():
-        one.close()
 
 
 # --- in the browser ---------------------------------------------------------------------------
