@@ -115,8 +115,16 @@ CLASS_OF = {
 }
 
 
+EDGES = [Fraction("5.6"), 11, 200, 800, Fraction(1, 250), Fraction(1, 30)]
+near_an_edge = st.builds(
+    lambda edge, ratio: edge * ratio,
+    st.sampled_from(EDGES),
+    st.fractions(min_value=Fraction(1, 2), max_value=2, max_denominator=20),
+)
+
+
 @settings(deadline=None)  # a loaded machine is no failure
-@given(value=positive, head=st.sampled_from(sorted(HEADS)))
+@given(value=positive | near_an_edge, head=st.sampled_from(sorted(HEADS)))
 def test_a_class_is_where_the_nominal_stop_lies_among_the_edges(value, head):
     assert HEADS[head].encode(value) == CLASS_OF[head](nominal_stop(value, head))
 
