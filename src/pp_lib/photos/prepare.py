@@ -135,7 +135,8 @@ def prepare(
     with locked(out):
         here, there = str(folder.absolute()), str(out.absolute())
         jobs = {s: Job(here, s, there, photo_id(s), size, fit) for s in sources}
-        outcomes, reused = _run(jobs, out, executor, workers, progress)
+        made_with = {"size": size, "fit": fit, "code": code_fingerprint(*CODE)}
+        outcomes, reused = _run(jobs, out, made_with, executor, workers, progress)
         report = _write(out, outcomes, ignored, reused)
     if report.found != len(sources) or report.found != report.usable + report.rejected:
         raise RuntimeError(f"{len(sources)} files were found, but the counts are {report}")
@@ -146,15 +147,14 @@ def prepare(
     return report
 
 
-def _run(jobs, out: Path, executor, workers, progress) -> tuple[list[Outcome], int]:
+def _run(jobs, out: Path, made_with, executor, workers, progress) -> tuple[list[Outcome], int]:
     """Do what an earlier run has not done; give all outcomes, and how many there were already."""
     from tqdm.auto import tqdm
 
     (out / IMAGES).mkdir(exist_ok=True)
     for leftover in (out / IMAGES).glob(".*.tmp"):
         leftover.unlink()  # of a killed run; no one else is at work here, we hold the lock
-    fingerprint = code_fingerprint(*CODE)
-    with contextlib.closing(Journal(out, {**_made_with(jobs), "code": fingerprint})) as journal:
+    with contextlib.closing(Journal(out, made_with)) as journal:
         whole = {s for s, job in jobs.items() if _is_whole(job, journal.done.get(s))}
         to_do = [job for s, job in jobs.items() if s not in whole]
         stale = {photo_id(s) for s in (journal.done.keys() | journal.void) - whole}
@@ -183,12 +183,6 @@ def _run(jobs, out: Path, executor, workers, progress) -> tuple[list[Outcome], i
                     error.errno, f"{message}: put that right and run again to go on", str(out)
                 ) from error
         return [journal.done[source] for source in jobs], len(whole)
-
-
-def _made_with(jobs) -> dict:
-    for job in jobs.values():
-        return {"size": job.size, "fit": job.fit}
-    return {}
 
 
 def _is_whole(job: Job, outcome: Outcome | None) -> bool:
