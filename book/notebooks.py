@@ -22,6 +22,7 @@ import os
 import re
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from nbclient import NotebookClient
@@ -83,6 +84,7 @@ async def _execute_one(chapter, notebook, bar):
     """Run one notebook in a fresh kernel and an empty folder; return the failure, or None."""
     # Taken before the run: a library file that changes meanwhile must leave the result stale.
     now = stamp(notebook, chapter.src)
+    clock_s = []  # at the start and the end of each cell; the kernel's own start is not counted
     with tempfile.TemporaryDirectory() as empty, tempfile.TemporaryDirectory() as sockets:
         # Sockets that are files: ports on this machine could be listened to, and ipykernel warns.
         kernel = {"transport": "ipc", "connection_file": f"{sockets}/kernel.json"}
@@ -93,7 +95,8 @@ async def _execute_one(chapter, notebook, bar):
             resources={"metadata": {"path": empty}},
             record_timing=False,
             coalesce_streams=True,  # how a cell's text was cut into messages is chance
-            on_cell_executed=lambda **_: bar.update(),
+            on_cell_execute=lambda **_: clock_s.append(time.monotonic()),
+            on_cell_executed=lambda **_: (clock_s.append(time.monotonic()), bar.update()),
             config=Config({"KernelManager": kernel} if os.name == "posix" else {}),
         )
         try:
@@ -105,7 +108,11 @@ async def _execute_one(chapter, notebook, bar):
         left = sorted(path.name for path in Path(empty).iterdir())
     if left:
         return f"{chapter.name} leaves {', '.join(left)} behind: write to a temporary folder"
-    notebook.metadata.setdefault("photopilot", {})["stamp"] = now
+    took = {
+        "execution_s": round(clock_s[-1] - clock_s[0]) if clock_s else 0,
+        "cores": os.cpu_count(),
+    }
+    notebook.metadata.setdefault("photopilot", {}).update(stamp=now, **took)
     chapter.write(tidy(notebook))
     tqdm.write(f"executed {chapter.name}")
     return None
