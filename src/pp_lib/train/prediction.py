@@ -81,7 +81,7 @@ class Prediction:
 
     def panel(self, bar=16):
         """Give a table for a terminal, with bars of up to `bar` characters."""
-        lines = [self._title()]
+        lines = [self._title(self.source)]
         for head, k, name, p, value in self.rows():
             whole, eighths = divmod(round(8 * bar * p), 8)
             drawn = "█" * whole + _EIGHTHS[eighths - 1 : eighths]
@@ -95,7 +95,7 @@ class Prediction:
             f"{'' if k else f'{head}: '}{name}, {100 * p:.0f} %{value and f' (EXIF: {value})'}"
             for head, k, name, p, value in self.rows()
         ]
-        return "; ".join([self._title(), *said])
+        return "; ".join([self._title(Path(self.source).name), *said])
 
     def to_dict(self):
         """Give the same as plain data."""
@@ -106,9 +106,9 @@ class Prediction:
             answer["recorded"] = {"value": value, "class": name} if value else answer["recorded"]
         return {"source": self.source, "reason": self.reason or None, "heads": heads or None}
 
-    def _title(self):
-        # a name may hold what no terminal should get: escape codes, bytes that are no text
-        name = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in self.source)
+    def _title(self, name):
+        # it may hold what no terminal should get: escape codes, bytes that are no text
+        name = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
         said = f"EXIF not recorded ({self.reason})" if self.probabilities else self.reason
         return f"{name}: {said}" if self.reason else name
 
