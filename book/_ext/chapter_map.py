@@ -151,8 +151,10 @@ def _svg(by_name, needs, address, size):
     width = across(right + 0.5) + 2
     height = tops[-1] + heights[-1] + 2
     arrows = "".join(
-        _arrow([(across(x), tops[row], heights[row]) for x, row in path])
-        for path in plan.paths.values()
+        f'<g data-arrow="{by_name[a].number}-{by_name[b].number}">'
+        + _arrow([(across(x), tops[row], heights[row]) for x, row in path])
+        + "</g>"
+        for (a, b), path in plan.paths.items()
     )
     boxes = []
     for name, (x, row) in plan.place.items():

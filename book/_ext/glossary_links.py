@@ -44,6 +44,7 @@ ONLY = {
     "patience": (12, 13, 16),
     "confidence interval": (13, 16),
     "frozen": (14, 15, 16),
+    "kernel": (2, 4, 6, 14, 15, 16),  # elsewhere it is what runs a notebook
 }
 NOT_IN = (
     nodes.title,
@@ -82,7 +83,7 @@ def read_glossary(text):
         term, *rest = entry.split("\n")
         if term.startswith(":"):
             continue
-        explanation = " ".join(line.strip() for line in rest)
+        explanation = " ".join(line.strip() for line in rest).replace("'", "’")  # as on the page
         if not explanation:
             raise ValueError(f"the glossary explains no {term!r}: indent its explanation below it")
         entries[term] = re.match(r".*?[.](?=\s|$)", explanation)[0]
@@ -141,6 +142,8 @@ class LinkTerms(SphinxTransform):
         self.env.note_dependency(str(path))
         entries = read_glossary(path.read_text(encoding="utf-8"))
         find = Finder(entries, int(chapter[1]))
+        for element in self.document.findall(nodes.TextElement):
+            _join_lines(element)
         for text in list(self.document.findall(nodes.Text)):
             if _is_prose(text):
                 self._link(text, find(text.astext()), entries)
@@ -156,6 +159,19 @@ class LinkTerms(SphinxTransform):
             end = stop
         if spans:
             text.parent.replace(text, [*parts, nodes.Text(words[end:])])
+
+
+def _join_lines(element):
+    """Make one text of the texts beside each other: MyST makes one of every line."""
+    children = []
+    for child in element.children:
+        if children and isinstance(child, nodes.Text) and isinstance(children[-1], nodes.Text):
+            children[-1] = nodes.Text(children[-1] + child)
+        else:
+            children.append(child)
+    if len(children) < len(element.children):
+        element.children = []
+        element.extend(children)
 
 
 def _is_prose(text):

@@ -25,9 +25,8 @@ def reduced(needs):
     for node, direct in needs.items():
         late = sorted(direct - set(everything))
         if late:
-            raise ValueError(
-                f"{node} needs {', '.join(map(str, late))}, which does not come before"
-            )
+            names = ", ".join(map(str, late))
+            raise ValueError(f"{node} needs {names}, which does not come before it")
         everything[node] = direct.union(*(everything[n] for n in direct))
     return {
         node: {n for n in direct if not any(n in everything[other] for other in direct)}
