@@ -288,7 +288,7 @@ def planes(view, seen):
     to_y = calibrate(ys, view["y"]["log"])
     if "x" not in view:
         return None, to_y
-    xs = [(number(t), x) for t, x, y, anchor, _ in upright if anchor == "middle" and y < 240]
+    xs = [(number(t), x) for t, x, y, anchor, _ in upright if anchor == "middle" and y < 220]
     return calibrate(xs, view["x"]["log"]), to_y
 
 

@@ -2,7 +2,7 @@
 // every tick and every sentence; this picks the frame that the controls point at, and draws it.
 
 const SVG = "http://www.w3.org/2000/svg";
-const BOX = { width: 360, height: 250, left: 54, right: 350, top: 10, bottom: 208 };
+const BOX = { width: 320, height: 240, left: 52, right: 312, top: 10, bottom: 196 };
 const READERS = { f2: Uint16Array, f4: Float32Array, u1: Uint8Array, u2: Uint16Array };
 const STEP_MS = 450;
 
@@ -92,12 +92,12 @@ function plane(view, right = BOX.right) {
   }
   for (const [value, text] of view.x?.ticks ?? []) {
     ink.append(make("line", { x1: x(value), x2: x(value), y1: BOX.bottom, y2: BOX.bottom + 4 }));
-    word(text, { x: x(value), y: BOX.bottom + 16, "text-anchor": "middle" });
+    word(text, { x: x(value), y: BOX.bottom + 17, "text-anchor": "middle" });
   }
   const middle = (BOX.top + BOX.bottom) / 2;
   ink.append(make("line", { x1: BOX.left, x2: right, y1: BOX.bottom, y2: BOX.bottom }));
   word(view.y.label, { x: -middle, y: 12, transform: "rotate(-90)", "text-anchor": "middle" });
-  if (view.x) word(view.x.label, { x: (BOX.left + right) / 2, y: 244, "text-anchor": "middle" });
+  if (view.x) word(view.x.label, { x: (BOX.left + right) / 2, y: BOX.height - 6, "text-anchor": "middle" });
   // A nested svg cuts off what lies outside the limits.
   const [w, h] = [right - BOX.left, BOX.bottom - BOX.top];
   const inside = make("svg", {
@@ -195,7 +195,7 @@ function drawBars(data, view) {
   view.labels.forEach((text, j) => {
     if (n > 14 && j % Math.ceil(n / 10)) return;
     svg.firstChild.append(make("text",
-      { x: BOX.left + (j + 0.5) * room, y: BOX.bottom + 16, "text-anchor": "middle" }, text));
+      { x: BOX.left + (j + 0.5) * room, y: BOX.bottom + 17, "text-anchor": "middle" }, text));
   });
   const show = (frame) => view.series.forEach((s, i) => {
     const { values: v } = values(data, s.trace, frame);
@@ -224,7 +224,7 @@ function drawPicture(data, view) {
 }
 
 function drawHeatmap(data, view) {
-  const over = plane(view, 290);
+  const over = plane(view, BOX.width - 70);
   const { inside, x, y, svg } = over;
   const colours = data.arrays[view.colours].values;
   const tone = scale(view.z, 0, 255);
@@ -238,13 +238,13 @@ function drawHeatmap(data, view) {
   for (let i = 0; i < 64; i++) {
     const c = colours.subarray(3 * (4 * i + 2), 3 * (4 * i + 3));
     const height = (BOX.bottom - BOX.top) / 64;
-    svg.firstChild.append(make("rect", { x: 298, width: 10, y: BOX.bottom - (i + 1) * height,
+    svg.firstChild.append(make("rect", { x: over.right + 7, width: 10, y: BOX.bottom - (i + 1) * height,
       height: height + 0.5, fill: `rgb(${c})`, stroke: "none" }));
   }
   for (const [value, text] of view.z.ticks)
-    svg.firstChild.append(make("text", { x: 311, y: bar(value) + 4 }, text));
+    svg.firstChild.append(make("text", { x: over.right + 21, y: bar(value) + 4 }, text));
   svg.firstChild.append(make("text",
-    { x: -(BOX.top + BOX.bottom) / 2, y: 357, transform: "rotate(-90)", "text-anchor": "middle" },
+    { x: -(BOX.top + BOX.bottom) / 2, y: BOX.width - 4, transform: "rotate(-90)", "text-anchor": "middle" },
     view.z.label));
   const [elements, showLines] = drawLines(data, view, over);
   let last = null;
