@@ -1,5 +1,6 @@
 """`photopilot` in a shell: a mistake is answered in words, at once, and nothing stays half done."""
 
+import errno
 import inspect
 import json
 import os
@@ -13,7 +14,6 @@ import numpy as np
 import pytest
 from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
-from safetensors import SafetensorError
 
 from pp_lib import cli
 from pp_lib.nn import Linear
@@ -393,9 +393,9 @@ def test_control_c_and_then_to_the_end(tmp_path):
 
 def test_a_disk_that_fills_while_the_heads_are_written(refused, prepared, tmp_path, monkeypatch):
     def full(*_, **__):
-        raise SafetensorError("I/O error: No space left on device")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("pp_lib.train.checkpoint.save_file", full)
+    monkeypatch.setattr("pp_lib.train.checkpoint.write_atomically", full)
     complaint = refused("train", prepared, "--batch-size", 4, "--epochs", 1, "--views", 1)
-    assert "cannot write runs/last/heads.safetensors: I/O error: No space left" in complaint
+    assert "cannot write runs/last/heads.safetensors: [Errno 28] No space left" in complaint
     assert list((tmp_path / "runs" / "last").iterdir()) == []

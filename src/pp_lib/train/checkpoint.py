@@ -31,7 +31,10 @@ def save_heads(model, path):
         "backbone_sha256": backbone_sha256(model),
         "classes": json.dumps({name: bins.names for name, bins in HEADS.items()}),
     }
-    write_atomically(path, save(_head_state(model), metadata))
+    try:
+        write_atomically(path, save(_head_state(model), metadata))
+    except OSError as error:  # a full disk does not say which file it was full for
+        raise OSError(f"cannot write {path}: {error}") from error
     return path
 
 
