@@ -153,8 +153,8 @@ def pretrain(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run.")] = False,
 ) -> None:
     """Train VGG16's convolutions from scratch on simulated photographs."""
-    from .train.pretrain import PretrainConfig
-    from .train.pretrain import pretrain as learn_and_export
+    from pp_pretrain.config import PretrainConfig
+    from pp_pretrain.loop import pretrain as learn_and_export
 
     wanted = PretrainConfig.read(config)
     _try_out(out)

@@ -31,7 +31,7 @@ __all__ = ["PrepareReport", "Row", "find_photos", "prepare", "read_manifest"]
 
 # the modules that decide what a row and a picture look like
 CODE = tuple(
-    f"photos/{name}.py" for name in ("bins", "develop", "exif", "files", "job", "manifest")
+    f"photos/{name}.py" for name in ("bins", "develop", "exif", "files", "job", "manifest", "tags")
 )
 
 
