@@ -112,9 +112,11 @@ function curve(series, all, x, y, right) {
   const path = [];
   let down = false;
   for (const [px, py] of all) {
-    if (series.mark === "rules") path.push(`M${x(px)} ${BOX.bottom}V${BOX.top}`);
-    else if (series.mark === "levels") path.push(`M${BOX.left} ${y(py)}H${right}`);
-    else {
+    if (series.mark === "rules") {
+      if (Number.isFinite(x(px))) path.push(`M${x(px)} ${BOX.bottom}V${BOX.top}`);
+    } else if (series.mark === "levels") {
+      if (Number.isFinite(y(py))) path.push(`M${BOX.left} ${y(py)}H${right}`);
+    } else {
       const [u, v] = [x(px), y(py)];
       const there = Number.isFinite(u) && Number.isFinite(v);
       const [su, sv] = [u.toFixed(2), v.toFixed(2)];
@@ -133,7 +135,7 @@ const barOf = (series, i) => ({
 });
 
 const strokeOf = (series) => ({
-  class: `pp-series pp-${series.mark}`, stroke: series.colour, fill: "none",
+  class: `pp-series pp-${series.mark} pp-${series.cap}`, stroke: series.colour, fill: "none",
   "stroke-dasharray": series.mark === "points" ? "" : series.dash,
 });
 

@@ -143,4 +143,5 @@ def series_style(i, name, mark="line", *, above=False):
         # Black is the page's ink; over a heat map white is seen on every colour but the lightest.
         "colour": "#ffffff" if above else "currentColor" if colour == "#000000" else colour,
         "dash": _DASHES[i % len(_DASHES)],
+        "cap": ("round", "square")[i % 2],  # of points: colour is not the only difference
     }
