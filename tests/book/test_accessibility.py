@@ -1,0 +1,170 @@
+"""Every page of the built book under axe-core: WCAG 2.0 to 2.2, levels A and AA, and best practice.
+
+The rules that axe calls experimental are left out, as axe leaves them out by itself: some of them
+contradict one another (a box that scrolls must take the keyboard's focus, and may not).
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+from built_book import CHAPTERS, PAGES, TELEPHONE_PX
+
+axe_playwright_python = pytest.importorskip(
+    "axe_playwright_python", reason="axe-playwright-python is absent: pip install -e '.[test]'"
+)
+AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+EVERY_PAGE = [*PAGES, "search", "genindex"]
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "best-practice"]
+WHOLE = {
+    "runOnly": {"type": "tag", "values": TAGS},
+    "rules": {"target-size": {"enabled": True}},  # WCAG 2.2's, which axe has off by default
+    "resultTypes": ["violations"],
+}
+# The theme changes colours, and the width everything but colours; the rest is one document.
+COLOURS = {"runOnly": {"type": "tag", "values": ["cat.color"]}, "resultTypes": ["violations"]}
+LAYOUT = WHOLE | {"rules": WHOLE["rules"] | {"color-contrast": {"enabled": False}}}
+
+# A page has up to ten thousand coloured words of code in some twenty colours, and axe looks at what
+# lies behind each. One word of every colour stays coloured while it looks; the others are put into
+# one piece with their neighbours, and back afterwards.
+PREPARE = """() => {
+    document.querySelectorAll('details').forEach(d => { d.open = true; });
+    window.put_back = [];
+    const seen = new Set();
+    for (const pre of document.querySelectorAll('pre')) {
+        window.put_back.push([pre, [...pre.childNodes].map(n => n.cloneNode(true))]);
+        const behind = getComputedStyle(pre).backgroundColor;
+        for (const word of pre.querySelectorAll('span:not(:has(span))')) {
+            const style = getComputedStyle(word);
+            const kind = [word.className, style.color, style.backgroundColor, behind].join();
+            if (seen.has(kind)) word.replaceWith(...word.childNodes);
+            seen.add(kind);
+        }
+        pre.normalize();
+    }
+    // What was folded away becomes a stop of the Tab key, if it scrolls, two frames later.
+    return new Promise(done => setTimeout(
+        () => requestAnimationFrame(() => requestAnimationFrame(done)), 50));
+}"""
+PUT_BACK = "() => window.put_back.forEach(([pre, nodes]) => pre.replaceChildren(...nodes))"
+
+
+def violations(page, options):
+    """Return what axe finds wrong on a page as it is now, a line for each element."""
+    if not page.evaluate("() => Boolean(window.axe)"):
+        page.evaluate(AXE)
+    page.evaluate(PREPARE)
+    found = page.evaluate(f"() => axe.run(document, {json.dumps(options)})")["violations"]
+    page.evaluate(PUT_BACK)
+    return [
+        f"{rule['id']} ({rule['impact']}): {node['html'][:160]}: "
+        + "; ".join(check["message"] for check in node["any"] + node["all"] + node["none"])
+        for rule in found
+        for node in rule["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("page", EVERY_PAGE)
+def test_no_violation_by_day(visit, page):
+    assert violations(visit(page).page, WHOLE) == []
+
+
+@pytest.mark.parametrize("page", EVERY_PAGE)
+def test_no_violation_of_colour_by_night(visit, page):
+    assert violations(visit(page, scheme="dark").page, COLOURS) == []
+
+
+@pytest.mark.parametrize("page", EVERY_PAGE)
+def test_no_violation_on_a_telephone(visit, page):
+    assert violations(visit(page, width=TELEPHONE_PX).page, LAYOUT) == []
+
+
+# What opens over a page: how to open it, and what is seen then.
+OPENED = {
+    "search": (1280, ".search-button-field", "#pst-search-dialog[open]"),
+    "contents": (TELEPHONE_PX, ".primary-toggle", "#pst-primary-sidebar-modal[open]"),
+    "headings": (TELEPHONE_PX, ".secondary-toggle", "#pst-secondary-sidebar-modal[open]"),
+    "launch": (1280, ".dropdown-launch-buttons > button", ".dropdown-launch-buttons .show"),
+    "download": (1280, ".dropdown-download-buttons > button", ".dropdown-download-buttons .show"),
+}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("what", OPENED)
+def test_no_violation_in_what_opens_over_a_page(fresh, what, scheme):
+    width, button, opened = OPENED[what]
+    page = fresh("book/notation", scheme=scheme, width=width).page
+    page.locator(f"{button}:visible").first.click()
+    page.locator(opened).wait_for(state="visible")
+    assert violations(page, WHOLE) == []
+
+
+# --- the keyboard -----------------------------------------------------------------------------
+
+SCROLLING = """() => [...document.querySelectorAll('.bd-article *')].filter(e =>
+    e.checkVisibility() && e.scrollWidth > e.clientWidth + 1
+    && ['auto', 'scroll'].includes(getComputedStyle(e).overflowX))
+    .map(e => [e.tabIndex, e.outerHTML.slice(0, 120)])"""
+
+
+def test_a_box_is_a_stop_of_the_tab_key_only_while_it_scrolls(fresh):
+    """Formulas, tables and code that are too wide for a telephone, folded away or not."""
+    count = {}
+    for page, width in [("chapters/04_tensors", TELEPHONE_PX), ("chapters/04_tensors", 1280)]:
+        opened = fresh(page, width=width).page
+        opened.evaluate(PREPARE)
+        boxes = opened.evaluate(SCROLLING)
+        assert [html for index, html in boxes if index != 0] == []
+        stops = opened.locator(".bd-article :is(mjx-container, div, pre)[tabindex='0']").count()
+        assert stops == len(boxes)
+        count[width] = stops
+    assert count[TELEPHONE_PX] > count[1280]
+
+
+def test_an_arrow_key_scrolls_a_formula(fresh):
+    page = fresh("chapters/04_tensors", width=TELEPHONE_PX).page
+    box = page.locator("mjx-container[tabindex='0']").first
+    box.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("() => document.activeElement.scrollLeft > 0", timeout=5_000)
+
+
+# --- the test of the test ---------------------------------------------------------------------
+
+HARM = {
+    "image-alt": "document.querySelector('.bd-article').append(document.createElement('img'))",
+    "color-contrast": "document.querySelector('.bd-article p').style.color = '#999'",
+    "label": "document.querySelector('.bd-article').append(document.createElement('input'))",
+    "region": "document.body.prepend('Words outside of every landmark')",
+    "scrollable-region-focusable": """{
+        const box = document.querySelector('.bd-article').appendChild(document.createElement('p'));
+        box.style = 'width: 5em; overflow-x: scroll; white-space: nowrap';
+        box.textContent = 'a line that is far too long for its box';
+    }""",
+    "target-size": """{
+        const box = document.querySelector('.bd-article').appendChild(document.createElement('p'));
+        box.style = 'font-size: 8px; line-height: 8px';
+        box.innerHTML = '<button style="all: unset; padding: 0">a</button>'.repeat(2);
+    }""",
+}
+
+
+@pytest.mark.parametrize("rule", HARM)
+def test_harm_is_noticed(fresh, rule):
+    page = fresh("book/references").page
+    page.evaluate(f"() => {{ {HARM[rule]} }}")
+    found = violations(page, WHOLE)
+    assert found != []
+    assert {line.split()[0] for line in found} == {rule}
+
+
+def test_a_colour_of_code_that_cannot_be_read_is_noticed(fresh):
+    """Though only one word of each colour is looked at, and the page is as before afterwards."""
+    page = fresh(CHAPTERS[0]).page
+    words = page.locator("pre span").count()
+    page.add_style_tag(content=".highlight .k, .highlight .kn { color: #ccc !important; }")
+    found = violations(page, COLOURS)
+    assert 1 <= len(found) <= 10
+    assert all(line.startswith("color-contrast") for line in found)
+    assert page.locator("pre span").count() == words
