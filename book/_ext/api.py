@@ -64,6 +64,7 @@ class Api(SphinxDirective):
         kind = "class" if inspect.isclass(thing) else "function" if callable(thing) else "data"
         name = path.rpartition(".")[2]
         head = addnodes.desc_signature("", "", ids=[path], module="", fullname=name)
+        head["classes"] += ["sig", "sig-object", "py"]
         prefix = path.removesuffix(name)
         head += addnodes.desc_addname("", prefix)
         head += addnodes.desc_name("", name)
@@ -74,7 +75,7 @@ class Api(SphinxDirective):
         if kind == "class":
             body += self._methods(path, thing)
         self.env.get_domain("py").note_object(path, kind, path, location=head)
-        return addnodes.desc("", head, body, domain="py", objtype=kind, noindex=True)
+        return addnodes.desc("", head, body, domain="py", objtype=kind, classes=["py", kind])
 
     def _methods(self, path, cls):
         items = nodes.bullet_list()
@@ -143,6 +144,7 @@ def _parsed(text, env):
 
 
 def setup(app):
-    """Register the directive."""
+    """Register the directive and its style."""
     app.add_directive("api", Api)
+    app.add_css_file("api.css")
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
