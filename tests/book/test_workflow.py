@@ -1,4 +1,4 @@
-"""The workflow that tests and publishes the book: what it promises, with the least rights that do."""
+"""The workflow that tests and publishes the book keeps its promises, with the fewest rights."""
 
 import re
 import shutil
