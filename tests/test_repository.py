@@ -1,5 +1,6 @@
 """What the files beside the library promise: one address, one dependency list, no local paths."""
 
+import json
 import re
 import subprocess
 import tomllib
@@ -33,6 +34,15 @@ def test_environment_lists_what_pyproject_lists():
     assert f"python{project['requires-python']}" in environment["dependencies"]
 
 
+def written_by_hand(path):
+    """Give a file as text; a notebook without the cells that are made of the setting."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".ipynb":
+        return text
+    cells = json.loads(text)["cells"]
+    return json.dumps([c for c in cells if c.get("id") not in ("colab-badge", "colab-setup")])
+
+
 def test_the_public_address_is_one_setting():
     config = yaml.safe_load((REPOSITORY / "book" / "_config.yml").read_text())
     address = config["repository"]["url"]
@@ -42,7 +52,7 @@ def test_the_public_address_is_one_setting():
         for path in tracked_files()
         if path.is_file()
         and path.suffix in {".md", ".py", ".toml", ".yml", ".cff", ".ipynb", ".js", ""}
-        and address.removeprefix("https://github.com/") in path.read_text(encoding="utf-8")
+        and address.removeprefix("https://github.com/") in written_by_hand(path)
         and path not in (REPOSITORY / "book" / "_config.yml", REPOSITORY / "pyproject.toml")
     ]
     assert elsewhere == [], f"these repeat the address of book/_config.yml: {elsewhere}"
