@@ -141,8 +141,8 @@ def _svg(by_name, needs, address, size):
     for name, (_, row) in plan.place.items():
         heights[row] = max(heights[row], len(lines[name]) * size.line + 0.9 * size.font)
     tops = [2 + sum(heights[:r]) + r * size.row_gap for r in range(plan.n_rows)]
-    left = min(x for path in plan.paths.values() for x, _ in path)
-    right = max(x for path in plan.paths.values() for x, _ in path)
+    everything = [*plan.place.values(), *(point for path in plan.paths.values() for point in path)]
+    left, right = min(x for x, _ in everything), max(x for x, _ in everything)
 
     def across(x):
         return 2 + (x - left + 0.5) * size.box_width

@@ -104,6 +104,16 @@ def test_a_link_more_is_an_arrow_more(extension):
         read(changed, name, 2)
 
 
+def test_one_chapter_alone_is_a_map_too(extension):
+    chapter_map = extension("chapter_map")
+    needs = frozenset({"chapters/01_one"})  # which is not in this map
+    alone = chapter_map.Chapter("chapters/03_three", 3, "Three & more", 0, needs)
+    drawn = chapter_map.draw([alone], lambda name: f"{name}.html")
+    assert drawn.count('href="chapters/03_three.html"') == 2
+    assert "Chapter 3, Three &amp; more: needs no other" in drawn
+    assert "data-arrow" not in drawn
+
+
 # --- the page ---------------------------------------------------------------------------------
 
 
