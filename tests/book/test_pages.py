@@ -1,13 +1,14 @@
 """The built book in a real browser, from file://, with every request to another host refused."""
 
 import json
+import posixpath
 import re
 from html.parser import HTMLParser
 from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
-from built_book import PAGES, REPOSITORY, TELEPHONE_PX
+from built_book import CHAPTERS, PAGES, REPOSITORY, TELEPHONE_PX
 
 # WCAG 2.1, success criterion 1.4.3: text needs a contrast of 4.5:1.
 READABLE = 4.5
@@ -156,15 +157,6 @@ def test_text_and_figures_can_be_read_in_light_and_dark(visit, page):
         assert len(state["ink"]) >= state["figures"]
 
 
-def test_a_dark_screen_prints_on_white_paper(fresh):
-    page = next(page for page in PAGES if page.startswith("chapters/"))
-    opened = fresh(page, scheme="dark").page
-    opened.emulate_media(media="print", color_scheme="dark")
-    state = opened.evaluate(INK)
-    assert luminance(state["page"]) > 0.8
-    assert min(map(contrast, state["ink"] + state["text"])) >= READABLE
-
-
 def test_the_theme_button_changes_a_figures_ink(fresh):
     page = next(page for page in PAGES if page.startswith("chapters/"))
     opened = fresh(page).page
@@ -191,6 +183,31 @@ def test_search_finds_words_offline(fresh):
 
 
 # --- in the files -----------------------------------------------------------------------------
+
+
+def test_each_page_leads_to_the_one_before_and_the_one_after(soup):
+    """At its foot, by their titles."""
+    titles = {page: soup(page).select_one("article h1").contents[0].strip() for page in PAGES}
+    for before, page, after in zip([None, *PAGES], PAGES, [*PAGES[1:], None], strict=False):
+        for way, other in (("left-prev", before), ("right-next", after)):
+            found = soup(page).select(f".prev-next-footer a.{way}")
+            assert len(found) == (other is not None), (page, way)
+            if other is not None:
+                (link,) = found
+                target = posixpath.normpath(posixpath.join(posixpath.dirname(page), link["href"]))
+                assert target == f"{other}.html"
+                assert link.select_one(".prev-next-title").get_text().strip() == titles[other]
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_each_chapter_can_be_launched_in_colab_and_downloaded(soup, html, page):
+    config = yaml.safe_load((REPOSITORY / "book" / "_config.yml").read_text())
+    repository = config["repository"]["url"].removeprefix("https://github.com/")
+    (launch,) = soup(page).select(".dropdown-launch-buttons a")
+    place = f"{repository}/blob/{config['repository']['branch']}/{page}.ipynb"
+    assert launch["href"] == f"{config['launch_buttons']['colab_url']}/github/{place}"
+    source = soup(page).select_one("a.btn-download-source-button")["href"]
+    assert ((html / f"{page}.html").parent / source).is_file()
 
 
 class Links(HTMLParser):
