@@ -111,7 +111,9 @@ def say_times(app, document):
     # Sphinx keeps a page's metadata from build to build; the table takes it from there.
     app.env.metadata[docname][KEY] = (times.words, times.run and astuple(times.run))
     # Raw, so that neither the search nor a shared link's description takes it for the first words.
-    line = nodes.raw("", f'<p class="pp-times">{times.sentence}</p>', format="html")
+    number = int(Path(docname).name.split("_")[0])
+    said = f"Chapter {number}. {times.sentence}"
+    line = nodes.raw("", f'<p class="pp-times">{said}</p>', format="html")
     title = next(document.findall(nodes.title), None)
     if title is not None:
         title.parent.insert(title.parent.index(title) + 1, line)

@@ -97,7 +97,7 @@ def test_the_sentence(times, words, seconds, cores, said):
 def test_each_chapter_says_it_once_under_its_title(soup, page):
     (line,) = soup(page).select(".pp-times")
     assert line.find_previous_sibling().name == "h1"
-    assert re.match(r"About \d+ minutes to read\.", line.get_text())
+    assert re.match(r"Chapter \d+\. About \d+ minutes to read\.", line.get_text())
     metadata = json.loads((REPOSITORY / f"{page}.ipynb").read_text())["metadata"]["photopilot"]
     assert ("The code runs in" in line.get_text()) == ("execution_s" in metadata)
 

@@ -351,7 +351,8 @@ export async function render({ model, el }) {
   reset.addEventListener("click", () => { pause(); move(start); });
   // A form keeps its radio buttons apart from those of the page's other explorers.
   const form = make("form", { class: "pp-controls", "aria-label": "Controls" },
-    ...controls.map(([element]) => element), ...(data.play === null ? [] : [play]), reset);
+    ...controls.map(([element]) => element),
+    make("div", { class: "pp-buttons" }, ...(data.play === null ? [] : [play]), reset));
   form.addEventListener("submit", (event) => event.preventDefault());
   // JupyterLab would take the arrow keys for itself.
   form.addEventListener("keydown", (event) => event.stopPropagation());
