@@ -68,7 +68,7 @@ def main():
     record["parity"]["after"] = parity(model, batch)
     record["summary"] = result.summary()
     record["history"] = result.history.to_dict()
-    seen = options.epochs * options.views * result.n_train
+    seen = len(result.history) * options.views * result.n_train  # it may stop early
     record["heads_photographs_per_s"] = seen / sum(result.history.seconds)
     cuda = torch.cuda.is_available()
     record["device"] = (

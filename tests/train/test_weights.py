@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save
 from torchvision.models import vgg16
 
-from pp_lib.train import ThreeHeadVGG16, recorded_run, repository
+from pp_lib.train import ThreeHeadVGG16, repository
 from pp_lib.train import weights as module
 from pp_lib.train.repository import CAMERA_WEIGHTS
 
@@ -152,11 +152,6 @@ def test_what_was_damaged_since_is_fetched_again(installed, tmp_path):
     ThreeHeadVGG16("camera")
     assert file.read_bytes() == content
     assert len(server.paths) == 2
-
-
-def test_an_unknown_run_is_refused():
-    with pytest.raises(ValueError, match="one of camera, backbone, got 'gpu'"):
-        recorded_run("gpu")
 
 
 def test_the_address_is_the_repositorys_at_this_version():

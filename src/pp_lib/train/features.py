@@ -2,7 +2,7 @@
 
 import copy
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -30,14 +30,11 @@ class FeatureSet:
         One column a head, in the order of ``HEADS``.
     photo : torch.Tensor of int64, (N * views,)
         Which photograph of the data set each row shows.
-    notes : dict
-        For whoever makes one, to write down what it was made from.
     """
 
     features: torch.Tensor
     labels: torch.Tensor
     photo: torch.Tensor
-    notes: dict = field(default_factory=dict)
 
     def __post_init__(self):
         n = len(self.features)
