@@ -1,4 +1,4 @@
-"""What data/runs/record.py wrote down: two runs that differ in their backbone and in nothing else."""
+"""What data/runs/record.py wrote down: two runs that differ in their backbone only."""
 
 import math
 
