@@ -13,6 +13,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from built_book import CHROMIUM_ARGUMENTS, HTML, REPOSITORY, Visit, sources  # noqa: E402
 
+OPEN_PAGES = 6
+
 
 @pytest.fixture(scope="session")
 def html():
@@ -65,13 +67,21 @@ def fresh(html, browser):
 
 @pytest.fixture(scope="session")
 def visit(html, browser):
-    """Open a page once for all tests that only look at it."""
+    """Open a page once for all tests that only look at it.
+
+    Such tests take their page as a parameter of the session's scope, so that pytest runs all tests
+    of one page after another; a page long unused is closed, for each takes some 200 MB.
+    """
     visits = {}
 
     def open_(page, *, scheme="light", width=1280):
         key = (page, scheme, width)
-        if key not in visits:
+        if key in visits:
+            visits[key] = visits.pop(key)  # the last in line to be closed
+        else:
             visits[key] = Visit(browser, f"file://{html}/{page}.html", scheme=scheme, width=width)
+            if len(visits) > OPEN_PAGES:
+                visits.pop(next(iter(visits))).close()
         return visits[key]
 
     yield open_

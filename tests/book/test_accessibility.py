@@ -88,7 +88,7 @@ LOOKS = {
 }
 
 
-@pytest.mark.parametrize("page", EVERY_PAGE)
+@pytest.mark.parametrize("page", EVERY_PAGE, scope="session")
 def test_no_violation(visit, page):
     opened = {name: visit(page, **where).page for name, (where, _) in LOOKS.items()}
     for name, (_, options) in LOOKS.items():  # each page is a process: they work at the same time

@@ -17,13 +17,13 @@ READABLE = 4.5
 # --- in the browser ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("page", [*PAGES, "index", "search", "genindex"])
+@pytest.mark.parametrize("page", [*PAGES, "index", "search", "genindex"], scope="session")
 def test_a_page_opens_offline_without_a_complaint(visit, page):
     opened = visit(page)
     assert opened.wrong == []
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", PAGES, scope="session")
 def test_mathematics_is_typeset_with_the_vendored_fonts(visit, page):
     opened = visit(page)
     state = opened.page.evaluate(
@@ -45,7 +45,7 @@ def test_mathematics_is_typeset_with_the_vendored_fonts(visit, page):
     assert not re.search(r"\$\\|\\tag\{", "\n".join(prose))
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", PAGES, scope="session")
 def test_every_picture_says_what_it_shows(visit, page):
     silent = visit(page).page.evaluate(
         """() => [
@@ -63,7 +63,7 @@ def test_every_picture_says_what_it_shows(visit, page):
     assert silent == []
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", PAGES, scope="session")
 def test_ids_in_the_article_are_the_pages_only_ones_and_references_resolve(visit, page):
     state = visit(page).page.evaluate(
         """() => {
@@ -82,7 +82,7 @@ def test_ids_in_the_article_are_the_pages_only_ones_and_references_resolve(visit
     assert state == {"twice": [], "lost": []}
 
 
-@pytest.mark.parametrize("page", [*PAGES, "search"])
+@pytest.mark.parametrize("page", [*PAGES, "search"], scope="session")
 def test_nothing_is_wider_than_a_telephone(visit, page):
     opened = visit(page, width=TELEPHONE_PX).page
     # An open solution must fit as well as a closed one.
@@ -142,7 +142,7 @@ def contrast(pair):
     return (high + 0.05) / (low + 0.05)
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", PAGES, scope="session")
 def test_text_and_figures_can_be_read_in_light_and_dark(visit, page):
     opened = {scheme: visit(page, scheme=scheme) for scheme in ("light", "dark")}
     seen = {scheme: one.page.evaluate(INK) for scheme, one in opened.items()}
