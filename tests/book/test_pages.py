@@ -123,7 +123,7 @@ INK = """() => {
     const of = e => [rgb(getComputedStyle(e).color), behind(e)];
     return {
         page: behind(document.querySelector('.bd-article')),
-        ink: [...document.querySelectorAll('.bd-article figure svg')].map(of),
+        ink: [...document.querySelectorAll('.bd-article figure svg[role=img]')].map(of),
         text: [...document.querySelectorAll('.bd-article :is(p, figcaption, summary, h1, h2)')]
             .filter(e => e.checkVisibility()).map(of),
         figures: document.querySelectorAll('.bd-article svg.pp-figure').length,
