@@ -15,7 +15,7 @@ axe_playwright_python = pytest.importorskip(
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 EVERY_PAGE = [*PAGES, "search", "genindex"]
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "best-practice"]
-# A page opened as a file may not fetch its style sheets, as axe would for an experimental rule.
+# axe would fetch style sheets for an experimental rule, which a page opened as a file may not do.
 OPTIONS = {"resultTypes": ["violations"], "preload": False}
 WHOLE = {
     "runOnly": {"type": "tag", "values": TAGS},
