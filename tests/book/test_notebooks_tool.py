@@ -3,6 +3,7 @@
 import importlib.util
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -25,6 +26,13 @@ pytest.importorskip(
 stamp = load("stamp").stamp
 notebooks = load("notebooks")
 jupytext = sys.modules["jupytext"]
+
+
+def run_tool(arguments, *, repository):
+    """Run the tool in a thread of its own: the browser's tests leave an event loop in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(notebooks.main, arguments, repository=repository).result()
+
 
 LIBRARY = {
     "__init__.py": "",
@@ -184,7 +192,7 @@ def executed(tmp_path_factory):
     (repository / "pyproject.toml").write_text(PROJECT)
     text = CHAPTER.replace("x = 20", "import sys\n\nx = 20")
     (repository / "chapters" / "01_one.md").write_text(text)
-    assert notebooks.main(["execute"], repository=repository) == 0
+    assert run_tool(["execute"], repository=repository) == 0
     return repository
 
 
@@ -201,7 +209,7 @@ def edit(path, old, new):
 
 
 def check(repository, capsys):
-    status = notebooks.main(["check"], repository=repository)
+    status = run_tool(["check"], repository=repository)
     return status, capsys.readouterr().err
 
 
@@ -214,7 +222,7 @@ def test_execute_writes_outputs_and_stamp_and_nothing_that_changes_from_run_to_r
     assert all("execution" not in cell.metadata for cell in stored.cells)
     assert "photopilot" not in (executed / "chapters" / "01_one.md").read_text().split("---")[2]
     before = path.read_bytes()
-    assert notebooks.main(["execute", "--force"], repository=executed) == 0
+    assert run_tool(["execute", "--force"], repository=executed) == 0
     assert path.read_bytes() == before
 
 
@@ -227,7 +235,7 @@ def test_check_fails_after_one_changed_character_of_code(repository, capsys):
     status, said = check(repository, capsys)
     assert status == 1
     assert "differ" in said
-    assert notebooks.main(["sync"], repository=repository) == 0
+    assert run_tool(["sync"], repository=repository) == 0
     status, said = check(repository, capsys)
     assert status == 1
     assert "stale" in said
@@ -238,14 +246,14 @@ def test_check_fails_after_one_changed_character_of_prose_and_sync_is_enough(rep
     status, said = check(repository, capsys)
     assert status == 1
     assert "differ" in said
-    assert notebooks.main(["sync"], repository=repository) == 0
+    assert run_tool(["sync"], repository=repository) == 0
     assert check(repository, capsys) == (0, "")
 
 
 def test_check_fails_after_a_change_in_a_module_that_a_module_imports(repository, capsys):
     path = repository / "chapters" / "01_one.md"
     edit(path, "import sys", "from pp_lib.photos import read")
-    notebooks.main(["sync"], repository=repository)
+    run_tool(["sync"], repository=repository)
     chapter = notebooks.Chapter(path, repository / "src")
     stored = chapter.read_notebook()
     for cell in stored.cells:
@@ -292,10 +300,10 @@ def test_an_edit_made_in_the_notebook_is_not_lost(repository, capsys):
     nbformat.write(stored, path)
     before = path.read_bytes()
     for command in ("sync", "execute"):
-        assert notebooks.main([command], repository=repository) == 1
+        assert run_tool([command], repository=repository) == 1
         assert "was edited by itself" in capsys.readouterr().err
         assert path.read_bytes() == before
-    assert notebooks.main(["sync", "--overwrite"], repository=repository) == 0
+    assert run_tool(["sync", "--overwrite"], repository=repository) == 0
     assert "x + 100" not in path.read_text()
 
 
@@ -303,7 +311,7 @@ def test_a_chapter_that_raises_fails_loudly_and_the_old_results_stay(repository,
     path = repository / "chapters" / "01_one.ipynb"
     before = path.read_bytes()
     edit(path.with_suffix(".md"), "print(x + 1)", "print(x + y)")
-    assert notebooks.main(["execute"], repository=repository) == 1
+    assert run_tool(["execute"], repository=repository) == 1
     said = capsys.readouterr().err
     assert "01_one raised" in said
     assert "NameError" in said
@@ -312,15 +320,15 @@ def test_a_chapter_that_raises_fails_loudly_and_the_old_results_stay(repository,
 
 def test_a_chapter_that_leaves_files_behind_fails(repository, capsys):
     edit(repository / "chapters" / "01_one.md", "print(x + 1)", 'open("left.txt", "w").close()')
-    assert notebooks.main(["execute"], repository=repository) == 1
+    assert run_tool(["execute"], repository=repository) == 1
     assert "left.txt" in capsys.readouterr().err
 
 
 def test_a_notebook_without_text_and_an_unknown_name_are_errors(repository, capsys):
-    assert notebooks.main(["check", "99_none"], repository=repository) == 1
+    assert run_tool(["check", "99_none"], repository=repository) == 1
     assert "there are 01_one" in capsys.readouterr().err
     (repository / "chapters" / "01_one.md").rename(repository / "chapters" / "02_two.md")
-    assert notebooks.main(["execute"], repository=repository) == 1
+    assert run_tool(["execute"], repository=repository) == 1
     assert "no .md beside 01_one.ipynb" in capsys.readouterr().err
 
 
@@ -358,7 +366,7 @@ def test_a_new_version_or_address_wants_a_sync_and_no_execution(repository, caps
     assert said.count("FAILED") == 1
     assert "does not begin with the badge and the setup" in said
     before = stored_cells(repository)
-    assert notebooks.main(["execute"], repository=repository) == 0
+    assert run_tool(["execute"], repository=repository) == 0
     assert "1 chapters, 0 to execute" in capsys.readouterr().out
     assert check(repository, capsys) == (0, "")
     after = stored_cells(repository)
@@ -388,7 +396,7 @@ def test_whatever_was_done_to_the_setup_is_undone_by_a_sync(repository, capsys, 
     status, said = check(repository, capsys)
     assert status == 1
     assert "does not begin with the badge and the setup" in said
-    assert notebooks.main(["sync"], repository=repository) == 0
+    assert run_tool(["sync"], repository=repository) == 0
     assert path.read_bytes() == before
 
 
@@ -412,11 +420,11 @@ def test_an_edit_made_in_colab_is_carried_into_the_text_and_nothing_else_is(repo
     text = path.with_suffix(".md")
     before = text.read_text()
     as_colab_saves(path, lambda source: source.replace("x + 1", "x + 2"))
-    assert notebooks.main(["sync"], repository=repository) == 1
+    assert run_tool(["sync"], repository=repository) == 1
     assert "notebooks.py carry 01_one" in capsys.readouterr().err
-    assert notebooks.main(["carry", "01_one"], repository=repository) == 0
+    assert run_tool(["carry", "01_one"], repository=repository) == 0
     assert text.read_text() == before.replace("x + 1", "x + 2")
-    assert notebooks.main(["execute"], repository=repository) == 0
+    assert run_tool(["execute"], repository=repository) == 0
     capsys.readouterr()
     assert check(repository, capsys) == (0, "")
     assert stored_cells(repository)[-1].outputs[0].text == "22\n"
@@ -432,19 +440,19 @@ def test_a_setup_that_jupytext_carried_into_the_text_is_noticed_and_taken_out(re
     status, said = check(repository, capsys)
     assert status == 1
     assert "holds cells that are made for the .ipynb" in said
-    assert notebooks.main(["sync"], repository=repository) == 0
+    assert run_tool(["sync"], repository=repository) == 0
     assert stored_cells(repository) == cells  # they are not there twice
-    assert notebooks.main(["carry", "01_one"], repository=repository) == 0
+    assert run_tool(["carry", "01_one"], repository=repository) == 0
     assert text.read_text().split("---")[2] == before.split("---")[2]
     capsys.readouterr()
     assert check(repository, capsys) == (0, "")
 
 
 def test_carry_wants_names_and_a_notebook(repository, capsys):
-    assert notebooks.main(["carry"], repository=repository) == 1
+    assert run_tool(["carry"], repository=repository) == 1
     assert "it asks for names" in capsys.readouterr().err
     (repository / "chapters" / "01_one.ipynb").unlink()
     before = (repository / "chapters" / "01_one.md").read_text()
-    assert notebooks.main(["carry", "01_one"], repository=repository) == 1
+    assert run_tool(["carry", "01_one"], repository=repository) == 1
     assert "nothing to carry" in capsys.readouterr().err
     assert (repository / "chapters" / "01_one.md").read_text() == before
