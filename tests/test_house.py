@@ -14,10 +14,10 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 WORKSHOP_MODULES = sorted(WORKSHOP.rglob("*.py"))
 LONGEST_MODULE = 260  # "about 250 lines": one sitting
 # lines of code; docstrings, comments and blank lines do not count
-LARGEST_LIBRARY = 5700
+LARGEST_LIBRARY = 6600
 LARGEST_WORKSHOP = 600
 # The library does without the workshop; one command leads there.
-LEAD_TO_THE_WORKSHOP = {"cli.py"}
+LEAD_TO_THE_WORKSHOP = {"cli/network.py"}
 
 # Data flows camera -> photos -> train; nn stands alone; verify is where nn and torch meet.
 MAY_IMPORT = {

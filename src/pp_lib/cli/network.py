@@ -1,82 +1,12 @@
-"""The command `photopilot`: simulate, prepare, train, predict, pretrain, verify from a shell."""
+"""Commands about the network."""
 
 import json
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-MOST = 100_000  # photographs a call: they are held in memory until all are taken
-
-app = typer.Typer(
-    help="PhotoPilot: a network that reads a camera's settings from a photograph.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-
-
-def main() -> None:
-    """Run `photopilot`, turning a caller's mistake into one line rather than a traceback."""
-    try:
-        app()
-    except (ValueError, OSError, RuntimeError, ArithmeticError, MemoryError) as mistake:
-        typer.secho(f"photopilot: {mistake}", fg="red", err=True)
-        raise SystemExit(2) from mistake
-
-
-def _try_out(folder: Path) -> None:
-    """Make the folder and write in it now: after minutes of work it would be late to fail."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        came = f"{folder} ({error.strerror})"
-        raise ValueError(f"out must be a folder to write in, got {came}: name another") from error
-
-
-@app.command()
-def simulate(
-    out: Annotated[Path, typer.Argument(help="Folder for the DNG files.")],
-    n: Annotated[int, typer.Option("--n", min=1, max=MOST, help="How many photographs.")] = 100,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same pixels.")] = 0,
-    size: Annotated[int, typer.Option(min=32, max=8192, help="Side in pixels, even.")] = 256,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; else all cores.")] = None,
-) -> None:
-    """Take photographs with the simulated camera and write them as DNG files."""
-    from .camera import simulate as take
-    from .camera import write_dng
-
-    _try_out(out)
-    for i, photograph in enumerate(take(n, seed=seed, size=size, workers=workers)):
-        write_dng(out / f"sim_{seed}_{i:05d}.dng", photograph)
-    typer.echo(f"{n} photographs in {out}")
-
-
-@app.command()
-def prepare(
-    folder: Annotated[Path, typer.Argument(help="Photographs, RAW or JPEG, subfolders too.")],
-    out: Annotated[Path | None, typer.Argument(help="prepared/<folder's name> if unset.")] = None,
-    size: Annotated[int, typer.Option(min=32, help="Height and width in pixels.")] = 256,
-    fit: Annotated[str, typer.Option(help="crop keeps the noise; resize keeps the view.")] = "crop",
-    workers: Annotated[int | None, typer.Option(min=1, help="Threads; all cores if unset.")] = None,
-) -> None:
-    """Develop and label a folder of photographs; what cannot be used is listed with its reason."""
-    from .photos import HEADS, read_manifest
-    from .photos import prepare as develop_and_label
-
-    out = out or Path("prepared") / folder.resolve().name
-    if folder.is_dir():  # else `prepare` says so, and nothing is made
-        _try_out(out)
-    report = develop_and_label(folder, out, size=size, fit=fit, workers=workers)
-    rows = read_manifest(out)
-    for h, (head, bins) in enumerate(HEADS.items()):
-        counts = [sum(row.labels[h] == k for row in rows) for k in range(bins.n_classes)]
-        shown = " | ".join(f"{name}: {n}" for name, n in zip(bins.names, counts, strict=True))
-        typer.echo(f"{head:>8}  {shown}")
-    if report.rejected:
-        typer.echo(f"set aside, each with its reason: {report.rejected_csv}")
+from ._app import MOST, app, try_out
 
 
 @app.command()
@@ -95,10 +25,10 @@ def train(
     out: Annotated[Path, typer.Option(help="For history and trained heads.")] = Path("runs/last"),
 ) -> None:
     """Train the three heads on a frozen VGG16 and compare them with guessing."""
-    from .photos import simulated_photographs
-    from .train import train_heads
+    from pp_lib.photos import simulated_photographs
+    from pp_lib.train import train_heads
 
-    _try_out(out)
+    try_out(out)
     folder = folder or simulated_photographs(simulated, seed=seed)
     result = train_heads(
         folder,
@@ -126,8 +56,8 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="Print data, for a program.")] = False,
 ) -> None:
     """Show what the network reads from photographs beside what their EXIF says."""
-    from .train import predict as ask
-    from .train import track_record
+    from pp_lib.train import predict as ask
+    from pp_lib.train import track_record
 
     record = track_record(heads)  # first: after minutes of answers it would be late to fail
     answers = ask(files, heads=heads, progress=len(files) > 1)
@@ -157,7 +87,7 @@ def pretrain(
     from pp_pretrain.loop import pretrain as learn_and_export
 
     wanted = PretrainConfig.read(config)
-    _try_out(out)
+    try_out(out)
     weights = learn_and_export(wanted, out, scenes=scenes, resume=resume)
     typer.echo(weights.with_suffix(".md").read_text("utf-8"))
     typer.echo(f"backbone, checksum, configuration, history and this card in {out}")
@@ -173,9 +103,9 @@ def verify(
     import numpy as np
     import torch
 
-    from .photos import HEADS, PhotoDataset, eval_transform, simulated_photographs
-    from .train import ThreeHeadVGG16
-    from .verify import RTOL_VGG16, vgg16_parity
+    from pp_lib.photos import HEADS, PhotoDataset, eval_transform, simulated_photographs
+    from pp_lib.train import ThreeHeadVGG16
+    from pp_lib.verify import RTOL_VGG16, vgg16_parity
 
     pictures = PhotoDataset(photos or simulated_photographs(2), transform=eval_transform())
     if len(pictures) < 2:

@@ -1,0 +1,21 @@
+"""The command `photopilot`: simulate, prepare, train, predict, pretrain, verify from a shell."""
+
+import typer
+
+from ._app import app
+
+# isort: off  (the order of these imports is the order in which --help lists the commands)
+from .photographs import prepare, simulate
+from .network import predict, pretrain, train, verify
+# isort: on
+
+__all__ = ["app", "main", "predict", "prepare", "pretrain", "simulate", "train", "verify"]
+
+
+def main() -> None:
+    """Run `photopilot`, turning a caller's mistake into one line rather than a traceback."""
+    try:
+        app()
+    except (ValueError, OSError, RuntimeError, ArithmeticError, MemoryError) as mistake:
+        typer.secho(f"photopilot: {mistake}", fg="red", err=True)
+        raise SystemExit(2) from mistake
