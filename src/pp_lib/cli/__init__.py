@@ -4,7 +4,8 @@ import typer
 
 from ._app import app
 
-# isort: off  (the order of these imports is the order in which --help lists the commands)
+# The order of these imports is the order in which --help lists the commands.
+# isort: off
 from .photographs import prepare, simulate
 from .network import predict, pretrain, train, verify
 # isort: on
