@@ -18,6 +18,7 @@ _HOMES = {
     "Heatmap": "plane",
     "Lines": "plane",
     "Picture": "views",
+    "number": "words",
 }
 
 __all__ = ["Figure", "figure", "plots", "style", *_HOMES]

@@ -4,7 +4,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator
 
-_SUPERSCRIPTS = str.maketrans(
+SUPERSCRIPTS = str.maketrans(
     "-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079"
 )
 
@@ -79,7 +79,7 @@ def _tick_label(value, log):
     if value and not 1e-3 <= abs(value) < 1e5:
         exponent = int(np.floor(np.log10(abs(value)) + 1e-9))
         digits = f"{value / 10.0**exponent:.3g}"
-        power = "10" + str(exponent).translate(_SUPERSCRIPTS)
+        power = "10" + str(exponent).translate(SUPERSCRIPTS)
         return power if digits == "1" else f"{digits}\u00b7{power}"
     return f"{round(value, 10):g}".replace("-", "\u2212")
 

@@ -206,7 +206,7 @@ function drawBars(data, view) {
       rect.setAttribute("y", Math.min(top, ground));
       rect.setAttribute("height", Math.abs(ground - top));
       rect.setAttribute("data-label", `${view.labels[j]}: ${short(v[j])}`);
-      value.textContent = named ? short(v[j], n * k > 4 ? 2 : 3) : "";
+      value.textContent = named ? short(v[j], n * k > 4 && Math.abs(v[j]) < 100 ? 2 : 3) : "";
       value.setAttribute("y", Math.max(BOX.top + 10, Math.min(top, ground) - 3));
     });
   });
@@ -349,8 +349,10 @@ export async function render({ model, el }) {
   });
   const reset = make("button", { type: "button" }, "Reset");
   reset.addEventListener("click", () => { pause(); move(start); });
-  // A form keeps its radio buttons apart from those of the page's other explorers.
-  const form = make("form", { class: "pp-controls", "aria-label": "Controls" },
+  // A form keeps its radio buttons apart from those of the page's other explorers, and a reader who
+  // lists a page's forms tells them apart by the number that the caption begins with.
+  const name = `Controls of ${data.caption.split(". ")[0]}`;
+  const form = make("form", { class: "pp-controls", "aria-label": name },
     ...controls.map(([element]) => element),
     make("div", { class: "pp-buttons" }, ...(data.play === null ? [] : [play]), reset));
   form.addEventListener("submit", (event) => event.preventDefault());
