@@ -118,10 +118,18 @@ def open_photo(path):
 
 def write_atomically(path, content: bytes) -> None:
     """Write a file so that it is there whole or not at all, even if the process is killed."""
+    with writing_atomically(path) as stream:
+        stream.write(content)
+
+
+@contextmanager
+def writing_atomically(path):
+    """Open a file to be written piece by piece, which is there whole or not at all."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(content)
+        with open(temporary, "wb") as stream:
+            yield stream
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -1,16 +1,19 @@
 """The journal of a run of `prepare`: what was begun and what is done, so that a run can go on.
 
-One JSON object a line. A line that a kill cut short is no line: its photograph is done again.
+One JSON object a line. A line that a kill cut short is no line: its photograph is done again. What
+is done stays on the disk, and only where it stands is kept in memory: photographs may be millions.
 """
 
 import hashlib
+import io
 import json
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from pp_lib.photos.files import write_atomically
+from pp_lib.photos.files import writing_atomically
 from pp_lib.photos.job import Outcome
 
 JOURNAL, LOCK = ".journal.jsonl", ".lock"
@@ -28,8 +31,8 @@ class Journal:
 
     Attributes
     ----------
-    done : dict of str to Outcome
-        By source.
+    done : dict of str to int
+        By source: where its line begins, in bytes; `outcome` reads it.
     in_work : set of str
         Sources that were begun and not finished when an earlier run ended.
     void : set of str
@@ -38,21 +41,28 @@ class Journal:
 
     def __init__(self, out: Path, made_with: dict):
         self.path, self.made_with = out / JOURNAL, made_with
-        self.done: dict[str, Outcome] = {}
+        self.done: dict[str, int] = {}
         self.in_work: set[str] = set()
         self.void: set[str] = set()
-        if self.path.is_file():
-            self._read()
-        # written anew: short, and without a last line that was cut
-        lines = [{"made_with": made_with}]
-        lines += [{"done": asdict(outcome)} for outcome in self.done.values()]
-        lines += [{"begun": source} for source in sorted(self.in_work)]
-        write_atomically(self.path, "".join(json.dumps(line) + "\n" for line in lines).encode())
-        self._stream = open(self.path, "a", encoding="ascii")  # noqa: SIM115  see close
+        earlier = open(self.path, "rb") if self.path.is_file() else io.BytesIO()  # noqa: SIM115
+        with earlier, writing_atomically(self.path) as stream:
+            self._read(earlier)
+            # written anew: short, and without a last line that was cut
+            stream.write(_line({"made_with": made_with}))
+            for source, at in self.done.items():
+                earlier.seek(at)
+                self.done[source] = stream.tell()
+                stream.write(earlier.readline())
+            for source in sorted(self.in_work):
+                stream.write(_line({"begun": source}))
+        # without a buffer: what is noted is past a kill of this process, and what a full disk did
+        # not take is not tried again by close
+        self._stream = open(self.path, "ab", buffering=0)  # noqa: SIM115  see close
+        self._reader = open(self.path, "rb")  # noqa: SIM115
 
-    def _read(self) -> None:
-        is_same = False
-        for text in self.path.read_text("ascii", "replace").splitlines():
+    def _read(self, stream) -> None:
+        is_same, at = False, 0
+        for text in stream:
             try:
                 line = json.loads(text)
                 if "made_with" in line:
@@ -60,11 +70,12 @@ class Journal:
                 elif "begun" in line:
                     self.in_work.add(line["begun"])
                 else:
-                    outcome = Outcome(**line["done"])
-                    self.in_work.discard(outcome.source)
-                    self.done[outcome.source] = outcome
+                    source = Outcome(**line["done"]).source
+                    self.in_work.discard(source)
+                    self.done[source] = at
             except (ValueError, TypeError, KeyError):
-                continue  # cut short, or another version's: not done
+                pass  # cut short, or another version's: not done
+            at += len(text)
         if not is_same:
             self.void, self.done = set(self.done), {}
 
@@ -74,17 +85,63 @@ class Journal:
 
     def finish(self, outcome: Outcome) -> None:
         """Note what came of it."""
-        self._note({"done": asdict(outcome)})
+        at = self._note({"done": asdict(outcome)})
         self.in_work.discard(outcome.source)
-        self.done[outcome.source] = outcome
+        self.done[outcome.source] = at
 
-    def _note(self, line: dict) -> None:
-        self._stream.write(json.dumps(line) + "\n")
-        self._stream.flush()  # past a kill of this process
+    def outcome(self, source: str) -> Outcome | None:
+        """Give what came of a photograph, or None where it is not done."""
+        if source not in self.done:
+            return None
+        self._reader.seek(self.done[source])
+        return Outcome(**json.loads(self._reader.readline())["done"])
+
+    def outcomes(self, sources) -> Iterator[Outcome]:
+        """Give what came of photographs that are done, one after another."""
+        return (self.outcome(source) for source in sources)
+
+    def _note(self, line: dict) -> int:
+        at, left = self._stream.tell(), _line(line)
+        while left:  # a nearly full disk may take a part
+            left = left[self._stream.write(left) :]
+        return at
 
     def close(self) -> None:
         """Close the file."""
         self._stream.close()
+        self._reader.close()
+
+
+def _line(values: dict) -> bytes:
+    return json.dumps(values).encode("ascii") + b"\n"
+
+
+def check_is_ours(out: Path, names) -> None:
+    """Refuse a folder where something stands that we would write and that no journal accounts for.
+
+    Raises
+    ------
+    FileExistsError
+        If there are such files (or folders that are not empty) and no journal of an earlier run.
+    """
+    there = [name for name in names if _holds_something(out / name)]
+    if there and not _is_journal(out / JOURNAL):
+        raise FileExistsError(
+            f"out must be an empty folder or one that prepare has written; {out} holds "
+            f"{', '.join(there)} and no {JOURNAL}, so another program's work would be overwritten: "
+            "name another folder, or move them away"
+        )
+
+
+def _holds_something(path: Path) -> bool:
+    return any(path.iterdir()) if path.is_dir() else os.path.lexists(path)
+
+
+def _is_journal(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with open(path, "rb") as stream:
+        return stream.readline().startswith(b'{"made_with": ')
 
 
 @contextmanager

@@ -2,13 +2,14 @@
 
 import csv
 import io
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
 
 from pp_lib.photos.bins import HEADS, labels
-from pp_lib.photos.files import write_atomically
+from pp_lib.photos.files import writing_atomically
 
 MANIFEST, REJECTED, IMAGES = "manifest.csv", "rejected.csv", "images"
 REJECTED_COLUMNS = ("source", "reason", "detail")
@@ -69,14 +70,19 @@ class Row:
 MANIFEST_COLUMNS = tuple(field.name for field in fields(Row))
 
 
-def write_table(path, columns, rows: list[dict[str, str]]) -> None:
-    """Write rows of text as CSV, atomically."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    # file names need not be UTF-8; surrogateescape carries their bytes through unchanged
-    write_atomically(path, text.getvalue().encode("utf-8", "surrogateescape"))
+def write_table(path, columns, rows: Iterable[dict[str, str]]) -> int:
+    """Write rows of text as CSV, atomically, and one by one: there may be millions. Count them."""
+    n_rows = 0
+    with writing_atomically(path) as stream:
+        # file names need not be UTF-8; surrogateescape carries their bytes through unchanged
+        text = io.TextIOWrapper(stream, "utf-8", "surrogateescape", newline="", write_through=True)
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            writer.writerow(row)
+            n_rows += 1
+        text.detach()
+    return n_rows
 
 
 def read_manifest(out) -> list[Row]:

@@ -9,7 +9,7 @@ of its own.
 import os
 import warnings
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, ThreadPoolExecutor, wait
 
 from pp_lib.photos.job import Job, Outcome, run_job, run_job_apart
@@ -18,18 +18,21 @@ from pp_lib.photos.journal import Journal
 WORKERS_OF_AN_EXECUTOR = 64  # nobody can ask an Executor how many it has
 
 
-def outcomes_of(jobs: list[Job], journal: Journal, executor, workers) -> Iterator[Outcome]:
-    """Yield each job's outcome as it comes, beginning with the suspects of an earlier run."""
-    suspects = [job for job in jobs if job.source in journal.in_work]
-    others = [job for job in jobs if job.source not in journal.in_work]
-    for job in suspects:
-        yield run_job_apart(job)
+def outcomes_of(
+    sources: list[str], job_of: Callable[[str], Job], journal: Journal, executor, workers
+) -> Iterator[Outcome]:
+    """Yield each source's outcome as it comes, beginning with the suspects of an earlier run."""
+    suspects = [source for source in sources if source in journal.in_work]
+    others = deque(source for source in sources if source not in journal.in_work)
+    for source in suspects:
+        yield run_job_apart(job_of(source))
     if executor is not None:
-        yield from _pooled(others, journal, executor, workers or WORKERS_OF_AN_EXECUTOR)
+        workers = workers or WORKERS_OF_AN_EXECUTOR
+        yield from _pooled(others, job_of, journal, executor, workers)
         return
     workers = workers or n_cores()
     with ThreadPoolExecutor(workers) as threads:
-        yield from _pooled(others, journal, threads, workers)
+        yield from _pooled(others, job_of, journal, threads, workers)
 
 
 def n_cores() -> int:
@@ -39,13 +42,13 @@ def n_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _pooled(jobs: list[Job], journal: Journal, executor, workers) -> Iterator[Outcome]:
-    waiting, running, left = deque(jobs), {}, []
+def _pooled(waiting: deque, job_of, journal: Journal, executor, workers) -> Iterator[Outcome]:
+    running, left = {}, []
     try:
         while waiting or running:
             # few enough at once that a crash leaves few suspects, and that a stop is prompt
             while waiting and len(running) < workers + 1:
-                job = waiting.popleft()
+                job = job_of(waiting.popleft())
                 journal.begin(job.source)
                 running[executor.submit(run_job, job)] = job
             finished, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -65,7 +68,7 @@ def _pooled(jobs: list[Job], journal: Journal, executor, workers) -> Iterator[Ou
     finally:
         for future in running:
             future.cancel()
-    left += [*running.values(), *waiting] if left else []
+    left += [*running.values(), *map(job_of, waiting)] if left else []
     if left:
         warnings.warn(
             f"a worker died and took its pool along: the {len(left)} photographs left are prepared "

@@ -14,7 +14,7 @@ from pathlib import Path
 from pp_lib.photos.develop import FITS
 from pp_lib.photos.find import find_photos, is_same, photo_id
 from pp_lib.photos.job import Job, Outcome, stamp_of
-from pp_lib.photos.journal import Journal, code_fingerprint, locked
+from pp_lib.photos.journal import JOURNAL, Journal, check_is_ours, code_fingerprint, locked
 from pp_lib.photos.manifest import (
     IMAGES,
     MANIFEST,
@@ -117,6 +117,8 @@ def prepare(
     ValueError
         If `size`, `fit` or `workers` is none that exists, or small pictures would be put into
         `folder`.
+    FileExistsError
+        If `out` holds a manifest or pictures that no journal of an earlier run accounts for.
     OSError
         If the disk is full, or the like. What was done is kept; run again to go on.
     RuntimeError
@@ -133,11 +135,17 @@ def prepare(
         raise ValueError(f"out must be a folder of its own, got {out} for photographs in {folder}")
     sources, ignored = find_photos(folder, out)
     with locked(out):
+        check_is_ours(out, (MANIFEST, REJECTED, IMAGES))
         here, there = str(folder.absolute()), str(out.absolute())
-        jobs = {s: Job(here, s, there, photo_id(s), size, fit) for s in sources}
+
+        def job_of(source: str) -> Job:
+            return Job(here, source, there, photo_id(source), size, fit)
+
         made_with = {"size": size, "fit": fit, "code": code_fingerprint(*CODE)}
-        outcomes, reused = _run(jobs, out, made_with, executor, workers, progress)
-        report = _write(out, outcomes, ignored, reused)
+        _remove_leftovers(out)
+        with contextlib.closing(Journal(out, made_with)) as journal:
+            reused = _run(sources, job_of, out, journal, executor, workers, progress)
+            report = _write(out, sources, journal, ignored, reused)
     if report.found != len(sources) or report.found != report.usable + report.rejected:
         raise RuntimeError(f"{len(sources)} files were found, but the counts are {report}")
     if progress:
@@ -147,42 +155,46 @@ def prepare(
     return report
 
 
-def _run(jobs, out: Path, made_with, executor, workers, progress) -> tuple[list[Outcome], int]:
-    """Do what an earlier run has not done; give all outcomes, and how many there were already."""
-    from tqdm.auto import tqdm
-
+def _remove_leftovers(out: Path) -> None:
+    """Remove what a killed run left half written; no one else is at work here, we hold the lock."""
     (out / IMAGES).mkdir(exist_ok=True)
     for leftover in (out / IMAGES).glob(".*.tmp"):
-        leftover.unlink()  # of a killed run; no one else is at work here, we hold the lock
-    with contextlib.closing(Journal(out, made_with)) as journal:
-        whole = {s for s, job in jobs.items() if _is_whole(job, journal.done.get(s))}
-        to_do = [job for s, job in jobs.items() if s not in whole]
-        stale = {photo_id(s) for s in (journal.done.keys() | journal.void) - whole}
-        if to_do or stale:
-            # images are about to change: a manifest must never describe what is not there
-            (out / MANIFEST).unlink(missing_ok=True)
-            (out / REJECTED).unlink(missing_ok=True)
-        for identity in stale:
-            (out / IMAGES / f"{identity}.png").unlink(missing_ok=True)
-        bar = tqdm(
-            total=len(jobs), initial=len(whole), desc="prepare", unit="photo", disable=not progress
-        )
-        with bar:
-            try:
-                outcomes = outcomes_of(to_do, journal, executor, workers)
-                with contextlib.closing(outcomes):  # on an error, stop the workers now
-                    for outcome in outcomes:
-                        journal.finish(outcome)
-                        bar.update()
-            except OSError as error:
-                n_done = sum(source in journal.done for source in jobs)
-                message = (
-                    f"{error.strerror or error} ({n_done} of {len(jobs)} photographs are done)"
-                )
-                raise OSError(
-                    error.errno, f"{message}: put that right and run again to go on", str(out)
-                ) from error
-        return [journal.done[source] for source in jobs], len(whole)
+        leftover.unlink()
+    for name in (MANIFEST, REJECTED, JOURNAL):
+        for leftover in out.glob(f".{name}.*.tmp"):
+            leftover.unlink()
+
+
+def _run(sources, job_of, out: Path, journal: Journal, executor, workers, progress) -> int:
+    """Do what an earlier run has not done; say how many photographs it had."""
+    from tqdm.auto import tqdm
+
+    whole = {s for s in sources if _is_whole(job_of(s), journal.outcome(s))}
+    to_do = [s for s in sources if s not in whole]
+    stale = {photo_id(s) for s in (journal.done.keys() | journal.void) - whole}
+    if to_do or stale:
+        # images are about to change: a manifest must never describe what is not there
+        (out / MANIFEST).unlink(missing_ok=True)
+        (out / REJECTED).unlink(missing_ok=True)
+    for identity in stale:
+        (out / IMAGES / f"{identity}.png").unlink(missing_ok=True)
+    bar = tqdm(
+        total=len(sources), initial=len(whole), desc="prepare", unit="photo", disable=not progress
+    )
+    with bar:
+        try:
+            outcomes = outcomes_of(to_do, job_of, journal, executor, workers)
+            with contextlib.closing(outcomes):  # on an error, stop the workers now
+                for outcome in outcomes:
+                    journal.finish(outcome)
+                    bar.update()
+        except OSError as error:
+            n_done = sum(source in journal.done for source in sources)
+            message = f"{error.strerror or error} ({n_done} of {len(sources)} photographs are done)"
+            raise OSError(
+                error.errno, f"{message}: put that right and run again to go on", str(out)
+            ) from error
+    return len(whole)
 
 
 def _is_whole(job: Job, outcome: Outcome | None) -> bool:
@@ -197,20 +209,21 @@ def _is_whole(job: Job, outcome: Outcome | None) -> bool:
     return image is not None and image[0] == outcome.image_bytes
 
 
-def _write(out: Path, outcomes: list[Outcome], ignored, reused: int) -> PrepareReport:
-    usable = [outcome for outcome in outcomes if outcome.row is not None]
-    rejected = [outcome for outcome in outcomes if outcome.row is None]
-    rejected_rows = [{name: getattr(o, name) for name in REJECTED_COLUMNS} for o in rejected]
+def _write(out: Path, sources, journal: Journal, ignored, reused: int) -> PrepareReport:
+    reasons = Counter(o.reason for o in journal.outcomes(sources) if o.row is None)
+    rejected = (o for o in journal.outcomes(sources) if o.row is None)
+    rejected_rows = ({name: getattr(o, name) for name in REJECTED_COLUMNS} for o in rejected)
     write_table(out / REJECTED, REJECTED_COLUMNS, rejected_rows)
+    usable = (o.row for o in journal.outcomes(sources) if o.row is not None)
     # last: once the manifest is there, everything is
-    write_table(out / MANIFEST, MANIFEST_COLUMNS, [outcome.row for outcome in usable])
+    n_usable = write_table(out / MANIFEST, MANIFEST_COLUMNS, usable)
     return PrepareReport(
-        found=len(outcomes),
-        usable=len(usable),
-        rejected=len(rejected),
+        found=len(sources),
+        usable=n_usable,
+        rejected=reasons.total(),
         manifest=out / MANIFEST,
         rejected_csv=out / REJECTED,
-        reasons=dict(sorted(Counter(outcome.reason for outcome in rejected).items())),
+        reasons=dict(sorted(reasons.items())),
         ignored=ignored,
         reused=reused,
     )
