@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 from pp_lib.photos.bins import HEADS
 from pp_lib.train.crops import standardise
 from pp_lib.train.device import choose_device
-from pp_lib.train.evaluation import head_losses
+from pp_lib.train.objectives import head_losses
 from pp_lib.train.resume import check_same_run, load_run, save_run, stop_gently
 
 from .batches import keep_on_device, random_crops, training_batches
@@ -121,7 +121,7 @@ def learn(config, train, val, out, *, progress=True):
                 device.type, torch.bfloat16, enabled=config.precision == "bfloat16"
             ):
                 logits = model(x)
-            losses = head_losses(logits, y, config.label_smoothing)  # (3,)
+            losses = head_losses(logits, y, label_smoothing=config.label_smoothing)  # (3,)
             epoch, batch = (1 + k for k in divmod(run["step"], per_epoch))
             _check_finite(losses.tolist(), f"epoch {epoch}, batch {batch}", config)
             optimizer.zero_grad()

@@ -22,6 +22,8 @@ _HOMES = {
     "save_heads": "checkpoint",
     "accuracy": "metrics",
     "confusion": "metrics",
+    "balanced_class_weights": "objectives",
+    "head_losses": "objectives",
     "label_entropy": "metrics",
     "majority_accuracy": "metrics",
     "summary": "metrics",

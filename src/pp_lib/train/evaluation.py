@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 import torch
-from torch.nn.functional import cross_entropy
 
 from pp_lib.photos.bins import HEADS
 
 from .batches import batches, check_data, forward
 from .device import choose_device, seeded
+from .objectives import head_losses
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,4 @@ def evaluate(model, data, *, batch_size=256, precision="float32", device=None):
         logits=logits,
         labels=labels,
         predicted=predicted,
-    )
-
-
-def head_losses(logits, y, label_smoothing=0.0):
-    """Mean cross-entropy of each head, (3,): always in float32, whatever the layers used."""
-    options = {"label_smoothing": label_smoothing}
-    return torch.stack(
-        [cross_entropy(logits[h].float(), y[:, j], **options) for j, h in enumerate(HEADS)]
     )

@@ -10,8 +10,9 @@ from pp_lib.photos.bins import HEADS
 
 from .batches import batches, check_data, forward
 from .device import choose_device, seeded
-from .evaluation import evaluate, head_losses
+from .evaluation import evaluate
 from .history import History
+from .objectives import head_losses
 
 
 class EarlyStopping:
