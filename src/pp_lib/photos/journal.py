@@ -37,6 +37,13 @@ class Journal:
         Sources that were begun and not finished when an earlier run ended.
     void : set of str
         Sources that were done with another `made_with`.
+    raw_deleted : set of str
+        Sources whose file was deleted on purpose once they were done: what came of them stays.
+
+    Raises
+    ------
+    ValueError
+        If `made_with` is another, and what would be void could not be made again.
     """
 
     def __init__(self, out: Path, made_with: dict):
@@ -44,6 +51,7 @@ class Journal:
         self.done: dict[str, int] = {}
         self.in_work: set[str] = set()
         self.void: set[str] = set()
+        self.raw_deleted: set[str] = set()
         earlier = open(self.path, "rb") if self.path.is_file() else io.BytesIO()  # noqa: SIM115
         with earlier, writing_atomically(self.path) as stream:
             self._read(earlier)
@@ -55,6 +63,8 @@ class Journal:
                 stream.write(earlier.readline())
             for source in sorted(self.in_work):
                 stream.write(_line({"begun": source}))
+            for source in sorted(self.raw_deleted):
+                stream.write(_line({"raw_deleted": source}))
         # without a buffer: what is noted is past a kill of this process, and what a full disk did
         # not take is not tried again by close
         self._stream = open(self.path, "ab", buffering=0)  # noqa: SIM115  see close
@@ -69,6 +79,8 @@ class Journal:
                     is_same = line["made_with"] == self.made_with
                 elif "begun" in line:
                     self.in_work.add(line["begun"])
+                elif "raw_deleted" in line:
+                    self.raw_deleted.add(line["raw_deleted"])
                 else:
                     source = Outcome(**line["done"]).source
                     self.in_work.discard(source)
@@ -76,6 +88,12 @@ class Journal:
             except (ValueError, TypeError, KeyError):
                 pass  # cut short, or another version's: not done
             at += len(text)
+        if not is_same and self.raw_deleted:
+            raise ValueError(
+                f"{self.path.parent} holds {len(self.raw_deleted)} pictures made with another "
+                "size, fit or version of this program, and their RAW files were deleted, so they "
+                "cannot be made again: name another folder, and fetch the photographs again"
+            )
         if not is_same:
             self.void, self.done = set(self.done), {}
 
@@ -88,6 +106,12 @@ class Journal:
         at = self._note({"done": asdict(outcome)})
         self.in_work.discard(outcome.source)
         self.done[outcome.source] = at
+
+    def raw_goes(self, source: str) -> None:
+        """Note that the file of a photograph that is done is about to be deleted."""
+        self._note({"raw_deleted": source})
+        os.fsync(self._stream.fileno())  # past a power failure: there is no second file
+        self.raw_deleted.add(source)
 
     def outcome(self, source: str) -> Outcome | None:
         """Give what came of a photograph, or None where it is not done."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pp_lib.photos.develop import FITS
 from pp_lib.photos.find import find_photos, is_same, photo_id
-from pp_lib.photos.job import Job, Outcome, stamp_of
+from pp_lib.photos.job import Job, stamp_of
 from pp_lib.photos.journal import JOURNAL, Journal, check_is_ours, code_fingerprint, locked
 from pp_lib.photos.manifest import (
     IMAGES,
@@ -87,7 +87,8 @@ def prepare(
 
     Writes `out`/manifest.csv (a row for each usable photograph), `out`/rejected.csv (a row and a
     reason for each of the others) and `out`/images/<id>.png, losslessly: JPEG would smooth away
-    noise, which the network is to read. Run again, it does only what is new or changed.
+    noise, which the network is to read. Run again, it does only what is new or changed. What is
+    gone from `folder` loses its row, except for RAW files that `fetch` deleted once prepared.
 
     Parameters
     ----------
@@ -117,6 +118,8 @@ def prepare(
     ValueError
         If `size`, `fit` or `workers` is none that exists, or small pictures would be put into
         `folder`.
+    FileNotFoundError
+        If a picture is gone whose photograph was deleted once it was prepared.
     FileExistsError
         If `out` holds a manifest or pictures that no journal of an earlier run accounts for.
     OSError
@@ -144,6 +147,7 @@ def prepare(
         made_with = {"size": size, "fit": fit, "code": code_fingerprint(*CODE)}
         _remove_leftovers(out)
         with contextlib.closing(Journal(out, made_with)) as journal:
+            sources = sorted({*sources, *journal.raw_deleted})
             reused = _run(sources, job_of, out, journal, executor, workers, progress)
             report = _write(out, sources, journal, ignored, reused)
     if report.found != len(sources) or report.found != report.usable + report.rejected:
@@ -169,8 +173,14 @@ def _run(sources, job_of, out: Path, journal: Journal, executor, workers, progre
     """Do what an earlier run has not done; say how many photographs it had."""
     from tqdm.auto import tqdm
 
-    whole = {s for s in sources if _is_whole(job_of(s), journal.outcome(s))}
+    whole = {s for s in sources if is_whole(job_of(s), journal)}
     to_do = [s for s in sources if s not in whole]
+    lost = [s for s in to_do if s in journal.raw_deleted and not _stamp(job_of(s))]
+    if lost:
+        raise FileNotFoundError(
+            f"{len(lost)} pictures in {out} are gone or cut, the first that of {lost[0]}, and the "
+            "RAW files were deleted once they were prepared: fetch these photographs again"
+        )
     stale = {photo_id(s) for s in (journal.done.keys() | journal.void) - whole}
     if to_do or stale:
         # images are about to change: a manifest must never describe what is not there
@@ -197,11 +207,16 @@ def _run(sources, job_of, out: Path, journal: Journal, executor, workers, progre
     return len(whole)
 
 
-def _is_whole(job: Job, outcome: Outcome | None) -> bool:
+def _stamp(job: Job) -> list[int] | None:
+    return stamp_of(Path(job.folder, job.source))
+
+
+def is_whole(job: Job, journal: Journal) -> bool:
     """Say whether an earlier outcome still holds: same source, and its picture is there."""
+    outcome, stamp = journal.outcome(job.source), _stamp(job)
     if outcome is None or outcome.stamp is None:
         return False
-    if outcome.stamp != stamp_of(Path(job.folder, job.source)):
+    if outcome.stamp != stamp and not (stamp is None and job.source in journal.raw_deleted):
         return False
     if outcome.row is None:
         return outcome.reason != "unreadable"  # permission may have been given since
