@@ -169,8 +169,16 @@ def _is_journal(path: Path) -> bool:
 
 
 @contextmanager
-def locked(folder: Path, *, wait: bool = False):
+def locked(folder: Path, *, wait: bool = False, doing: str = "preparing"):
     """Hold a folder for this process; the system lets go of it even when the process is killed.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+    wait : bool
+        Until no other process holds it.
+    doing : str
+        What a process that holds the folder does there, for the message.
 
     Raises
     ------
@@ -187,7 +195,7 @@ def locked(folder: Path, *, wait: bool = False):
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError as error:
-            raise RuntimeError(f"another process is preparing {folder}: wait for it") from error
+            raise RuntimeError(f"another process is {doing} {folder}: wait for it") from error
         yield
 
 
