@@ -22,9 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import load_file
-from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -34,8 +32,8 @@ from pp_lib.photos import prepare, read_manifest
 from pp_lib.photos.bins import HEADS
 from pp_lib.photos.develop import develop
 from pp_lib.photos.files import write_atomically
-from pp_lib.photos.statistics import hand_made_statistics
 from pp_lib.train import ThreeHeadVGG16, camera_weights_path
+from pp_lib.train.baselines import statistics_baseline, statistics_of
 from pp_lib.train.crops import central_crops, standardise
 from pp_lib.train.metrics import summary
 from pp_pretrain.config import PretrainConfig
@@ -57,44 +55,22 @@ def channel_means(images, backbone):
 
 
 def answers(z, heads):
-    """Give each head's probabilities, (N, 3), from channel means (N, 512)."""
-    return {
-        head: torch.softmax(z @ heads[f"{head}.weight"].T + heads[f"{head}.bias"], dim=1).numpy()
-        for head in HEADS
-    }
+    """Give each head's logits, (N, 3), from channel means (N, 512)."""
+    return {head: (z @ heads[f"{head}.weight"].T + heads[f"{head}.bias"]).numpy() for head in HEADS}
 
 
-def judged(probabilities, labels):
+def judged(logits, labels):
     """Put accuracy, interval and loss of each head beside what they have to beat."""
-    predicted = np.stack([probabilities[head].argmax(axis=1) for head in HEADS], axis=1)
-    table = summary(labels, predicted)
-    for h, head in enumerate(HEADS):
-        table[head]["loss"] = log_loss(labels[:, h], probabilities[head], labels=[0, 1, 2])
-    table["sum"]["loss"] = sum(table[head]["loss"] for head in HEADS)
-    return table
+    predicted = np.stack([logits[head].argmax(axis=1) for head in HEADS], axis=1)
+    return summary(labels, predicted, logits=logits)
 
 
-def statistics_of(scenes, folder):
+def kept_statistics(scenes, folder):
     """Give the thirty statistics of the central crops, (N, 30), kept beside the scenes."""
     kept = folder / f"statistics-{CROP}.npy"
     if not kept.is_file():
-        crops = (central_crops(scenes.images[i : i + 1], CROP)[0] for i in range(len(scenes)))
-        rows = [
-            hand_made_statistics(np.ascontiguousarray(crop.transpose(1, 2, 0)))
-            for crop in tqdm(crops, total=len(scenes), desc="statistics")
-        ]
-        np.save(kept, np.stack(rows))
+        np.save(kept, statistics_of(scenes.images, CROP))
     return np.load(kept)
-
-
-def boosted(X_train, y_train, X_test, y_test):
-    probabilities = {}
-    for h, head in enumerate(HEADS):
-        model = HistGradientBoostingClassifier(
-            max_iter=300, learning_rate=0.06, l2_regularization=1.0, random_state=0
-        )
-        probabilities[head] = model.fit(X_train, y_train[:, h]).predict_proba(X_test)
-    return judged(probabilities, y_test)
 
 
 def on_real_photographs(folder, backbone, heads):
@@ -115,7 +91,8 @@ def on_real_photographs(folder, backbone, heads):
     return {
         "photographs": len(rows),
         "as_it_is": judged(answers(z, heads), labels),
-        "heads_of_the_other_half": judged(probabilities, labels),
+        # the logarithms of probabilities are logits
+        "heads_of_the_other_half": judged({h: np.log(p) for h, p in probabilities.items()}, labels),
     }
 
 
@@ -159,11 +136,9 @@ def main():
     results["backbone"] = judged(answers(channel_means(test.images, backbone), heads), test.labels)
     show(f"{len(test)} simulated photographs: the backbone", results["backbone"])
     train, train_folder = scenes(config.n_train, config.seed)
-    results["boosting"] = boosted(
-        statistics_of(train, train_folder)[: options.boosted],
-        train.labels[: options.boosted],
-        statistics_of(test, test_folder),
-        test.labels,
+    results["boosting"] = statistics_baseline(
+        (kept_statistics(train, train_folder)[: options.boosted], train.labels[: options.boosted]),
+        (kept_statistics(test, test_folder), test.labels),
     )
     show("the same: thirty statistics and gradient boosting", results["boosting"])
     if options.photos.is_dir():

@@ -1,9 +1,16 @@
-"""Numbers to judge a classifier by, and the baselines it has to beat. NumPy and SciPy only."""
+"""Numbers to judge a classifier by, and the baselines it has to beat. NumPy and SciPy only.
+
+What its probabilities are worth is in `calibration`, how far its answers are off in `stops`.
+"""
 
 import numpy as np
 from scipy.special import ndtri
 
 from pp_lib.photos.bins import HEADS
+
+from .calibration import expected_calibration_error, log_loss, softmax
+from .checks import as_labels, as_pair, one_column_a_head
+from .stops import stops_error, stops_to_class
 
 
 def accuracy(y, predicted):
@@ -13,7 +20,7 @@ def accuracy(y, predicted):
     ----------
     y, predicted : array_like of int, (N,), N >= 1
     """
-    y, predicted = _pair(y, predicted)
+    y, predicted = as_pair(y, predicted)
     return float(np.mean(y == predicted))
 
 
@@ -29,8 +36,8 @@ def majority_accuracy(y, y_train=None):
         `y` itself if left out, which is the best that any constant answer can do. Of classes
         equally frequent the smallest number is taken.
     """
-    y = _labels(y)
-    reference = y if y_train is None else _labels(y_train)
+    y = as_labels(y)
+    reference = y if y_train is None else as_labels(y_train)
     return float(np.mean(y == np.bincount(reference).argmax()))
 
 
@@ -49,7 +56,7 @@ def label_entropy(y):
     float
         From 0 (one class only) to ln K (all classes equally frequent).
     """
-    y = _labels(y)
+    y = as_labels(y)
     p = np.bincount(y) / len(y)
     p = p[p > 0]  # p ln p tends to 0 with p
     return float(np.sum(p * np.log(1 / p)))
@@ -62,13 +69,32 @@ def confusion(y, predicted, n_classes=3):
     -------
     numpy.ndarray of int64, (n_classes, n_classes)
     """
-    y, predicted = _pair(y, predicted)
+    y, predicted = as_pair(y, predicted)
     largest = max(y.max(), predicted.max())
     if largest >= n_classes:
         raise ValueError(f"classes must be 0..{n_classes - 1}, got {largest}")
     counts = np.zeros((n_classes, n_classes), dtype=np.int64)
     np.add.at(counts, (y, predicted), 1)
     return counts
+
+
+def macro_f1(y, predicted):
+    """Give the mean of the classes' F1, each class counting the same however rare it is.
+
+    A class's F1 is the harmonic mean of how many of its photographs were found and how many of
+    those answered with it were its own: F1 = 2 c / (n + m), with n photographs of the class, m
+    answers of it and c of them right. Classes that occur neither among the labels nor among the
+    answers are left out.
+
+    Parameters
+    ----------
+    y, predicted : array_like of int, (N,), N >= 1
+    """
+    y, predicted = as_pair(y, predicted)
+    counts = confusion(y, predicted, 1 + max(y.max(), predicted.max()))
+    occurrences = counts.sum(axis=0) + counts.sum(axis=1)  # n + m
+    found = occurrences > 0
+    return float(np.mean(2 * np.diag(counts)[found] / occurrences[found]))
 
 
 def wilson_interval(successes, n, confidence=0.95):
@@ -105,8 +131,8 @@ def wilson_interval(successes, n, confidence=0.95):
     return max(0.0, float(low)), min(1.0, float(high))
 
 
-def summary(labels, predicted, labels_train=None):
-    """Put each head's accuracy beside what it has to beat.
+def summary(labels, predicted, labels_train=None, *, logits=None, stops=None, predicted_stops=None):
+    """Put each head's answers beside what they have to beat.
 
     Parameters
     ----------
@@ -114,16 +140,28 @@ def summary(labels, predicted, labels_train=None):
         True and predicted classes, one column a head in the order of ``HEADS``.
     labels_train : array_like of int, (M, 3), optional
         See `majority_accuracy`.
+    logits : dict of array_like of float, head -> (N, K), optional
+        Of a classifier; logarithms of probabilities are logits too.
+    stops : array_like of float, (N, 3), optional
+        The true settings in stops (`pp_lib.photos.stops`).
+    predicted_stops : array_like of float, (N, 3), optional
+        A regressor's answers; then `predicted` are their classes, and `stops` is needed.
 
     Returns
     -------
     dict
         For each head a dict with ``accuracy``, ``low`` and ``high`` (Wilson, 95 %),
-        ``majority`` and ``entropy`` (nats); and ``"sum"`` with the ``entropy`` of the three
-        together, which is what the summed validation loss has to come below.
+        ``majority``, ``entropy`` (nats) and ``macro_f1``; with `logits` also ``loss`` (nats) and
+        ``calibration_error``; with `stops` also ``stops_to_class``, and with `predicted_stops`
+        ``stops_error``. And ``"sum"`` with the ``entropy`` of the three together, which is what
+        the summed validation loss has to come below, and with `logits` that ``loss``.
     """
-    labels, predicted = _three_columns(labels), _three_columns(predicted)
-    train = None if labels_train is None else _three_columns(labels_train)
+    labels, predicted = one_column_a_head(labels), one_column_a_head(predicted)
+    train = None if labels_train is None else one_column_a_head(labels_train)
+    if predicted_stops is not None and stops is None:
+        raise ValueError("predicted_stops can only be judged beside stops, which are missing")
+    stops = None if stops is None else one_column_a_head(stops)
+    predicted_stops = None if predicted_stops is None else one_column_a_head(predicted_stops)
     heads = {}
     for j, name in enumerate(HEADS):
         y, y_hat = labels[:, j], predicted[:, j]
@@ -134,28 +172,14 @@ def summary(labels, predicted, labels_train=None):
             "high": high,
             "majority": majority_accuracy(y, None if train is None else train[:, j]),
             "entropy": label_entropy(y),
+            "macro_f1": macro_f1(y, y_hat),
         }
-    return heads | {"sum": {"entropy": sum(h["entropy"] for h in heads.values())}}
-
-
-def _labels(y):
-    y = np.asarray(y)
-    if y.ndim != 1 or y.size == 0 or not np.issubdtype(y.dtype, np.integer):
-        raise ValueError(f"labels must be (N,) integers, N >= 1, got {y.shape} {y.dtype}")
-    if y.min() < 0:
-        raise ValueError(f"labels must be 0 or more, got {y.min()}")
-    return y
-
-
-def _pair(y, predicted):
-    y, predicted = _labels(y), _labels(predicted)
-    if y.shape != predicted.shape:
-        raise ValueError(f"labels {y.shape} and predictions {predicted.shape} differ in length")
-    return y, predicted
-
-
-def _three_columns(labels):
-    labels = np.asarray(labels)
-    if labels.ndim != 2 or labels.shape[1] != len(HEADS):
-        raise ValueError(f"labels must be (N, {len(HEADS)}), one column a head, got {labels.shape}")
-    return labels
+        if logits is not None:
+            heads[name]["loss"] = log_loss(y, logits[name])
+            heads[name]["calibration_error"] = expected_calibration_error(y, softmax(logits[name]))
+        if stops is not None:
+            heads[name]["stops_to_class"] = stops_to_class(y, stops[:, j], y_hat, name)
+        if predicted_stops is not None:
+            heads[name]["stops_error"] = stops_error(stops[:, j], predicted_stops[:, j])
+    added = ("entropy",) if logits is None else ("entropy", "loss")
+    return heads | {"sum": {key: sum(h[key] for h in heads.values()) for key in added}}
