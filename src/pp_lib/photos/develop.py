@@ -93,8 +93,12 @@ def _develop_raw(path, size, half_size):
         height, width = raw.sizes.height, raw.sizes.width
         if half_size is None:
             half_size = size is not None and min(height, width) // 2 >= size
-        # (H, W, 3), turned upright by LibRaw
+        # (H, W, 3), turned upright by LibRaw; (H, W, 1) of a camera without colour filters
         picture = raw.postprocess(**RAW_OPTIONS, half_size=half_size)
+    if picture.shape[2] not in (1, 3):
+        raise UnusablePhoto(path, "damaged", f"LibRaw: {picture.shape[2]} colours in its pixels")
+    if picture.shape[2] == 1:
+        picture = np.repeat(picture, 3, axis=2)
     is_turned = (picture.shape[0] > picture.shape[1]) != (height > width)
     return picture, ((width, height) if is_turned else (height, width))
 

@@ -168,23 +168,27 @@ def open_raw(path):
             n_photosites = raw.sizes.raw_height * raw.sizes.raw_width
             if n_photosites > MAX_PIXELS:
                 raise UnusablePhoto(path, "too many pixels", f"{n_photosites:,} photosites")
-            with _libraw_verdict(path, beginning):
+            _check_length(path, n_photosites, n_bytes)
+            with _libraw_verdict(path, beginning, n_photosites):
                 raw.unpack()
-            _check_pixels_are_there(path, raw, n_bytes)
-            with _libraw_verdict(path, beginning):
+            _check_pixels_are_there(path, raw)
+            with _libraw_verdict(path, beginning, n_photosites):
                 yield raw
         finally:
             raw.close()
 
 
 @contextmanager
-def _libraw_verdict(path, beginning: bytes) -> Iterator[None]:
+def _libraw_verdict(path, beginning: bytes, n_photosites: int = 0) -> Iterator[None]:
     import rawpy
 
     try:
         yield
     except rawpy.LibRawUnsufficientMemoryError as error:
-        raise MemoryError(f"LibRaw has no memory left for {path}") from error
+        if not _is_memory_left(n_photosites):
+            raise MemoryError(f"LibRaw has no memory left for {path}") from error
+        # a tag that was gnawed at asks for more than any such picture needs
+        raise UnusablePhoto(path, "damaged", f"LibRaw: {_said(error)}") from error
     except rawpy.LibRawFileUnsupportedError as error:
         known = any(beginning[at : at + len(mark)] == mark for at, mark in _RAW_BEGINNINGS)
         reason = "damaged" if known else "not a photograph"
@@ -193,17 +197,30 @@ def _libraw_verdict(path, beginning: bytes) -> Iterator[None]:
         raise UnusablePhoto(path, "damaged", f"LibRaw: {_said(error)}") from error
 
 
+def _is_memory_left(n_photosites: int) -> bool:
+    """Say whether there is room for a picture of so many photosites, several times over."""
+    import numpy as np
+
+    try:
+        np.empty(16 * n_photosites + 2**26, np.uint8)  # 16 bits, and four channels of them twice
+    except MemoryError:
+        return False
+    return True
+
+
 def _said(error: Exception) -> str:
     message = error.args[0] if error.args else type(error).__name__
     return message.decode("ascii", "replace") if isinstance(message, bytes) else str(message)
 
 
-def _check_pixels_are_there(path, raw, n_bytes: int) -> None:
-    n_photosites = raw.sizes.raw_height * raw.sizes.raw_width
+def _check_length(path, n_photosites: int, n_bytes: int) -> None:
     bits = 8 * n_bytes / max(n_photosites, 1)
     if bits < MIN_BITS_PER_PHOTOSITE:
         detail = f"{n_bytes:,} bytes cannot hold {n_photosites:,} photosites ({bits:.3f} bits each)"
         raise UnusablePhoto(path, "damaged", detail)
+
+
+def _check_pixels_are_there(path, raw) -> None:
     if raw.raw_image is None:  # a camera with several values a photosite; LibRaw checks these
         return
     mosaic = raw.raw_image_visible  # (H, W)

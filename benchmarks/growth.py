@@ -1,0 +1,188 @@
+"""Does the work grow in proportion, and does the memory stay? 1,000, 3,000, 10,000 photographs.
+
+    python benchmarks/growth.py [--sizes 1000 3000 10000] [--workers 2]
+
+Photographs of 128 pixels are simulated, written as DNG, and prepared. `simulate` gives a list, so
+it is asked for 25 at a time, under another seed each time: as many as that are in memory at once.
+The larger sets hold the smaller ones. `prepare` runs for each size in a process of its own, on a
+new folder. Memory is the largest that a process ever held (VmHWM of Linux). The line is that of
+least squares through time against number; its residual is what the time is off it at the most.
+From the largest size the table goes on to 10^5 and 10^7 by multiplication, which is no measurement.
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+
+SIZE = 128
+AT_ONCE = 25
+SIZES = (1000, 3000, 10_000)
+BEYOND = (100_000, 10_000_000)
+MOST_DRIFT = 1.25  # time per photograph at the largest size, over that at the smallest
+MOST_GROWTH = 1.5  # memory, likewise
+
+
+def peak_mib():
+    """Give the most memory that this process ever held, in MiB."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
+
+
+def take(folder, number, count):
+    """Simulate one lot, write it, and give the worker's peak memory."""
+    from pp_lib.camera import simulate, write_dng
+
+    for i, photograph in enumerate(
+        simulate(count, seed=number, size=SIZE, workers=1, progress=False)
+    ):
+        write_dng(Path(folder, f"{number:06d}_{i:02d}.dng"), photograph)
+    return peak_mib()
+
+
+def simulated(base, sizes, workers):
+    """Fill a folder for each size, the earlier ones' photographs linked; give times and memory.
+
+    Gives for each size the seconds since the first photograph, and the largest worker's MiB.
+    """
+    seconds, memory, before, spent = [], [], 0, 0.0
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        list(pool.map(take, [str(base)] * workers, range(workers), [0] * workers))  # imports
+        for size in sizes:
+            folder = base / str(size)
+            folder.mkdir()
+            for path in sorted((base / str(before)).glob("*")) if before else ():
+                os.link(path, folder / path.name)
+            lots = range(before // AT_ONCE, -(-size // AT_ONCE))
+            counts = [min(AT_ONCE, size - AT_ONCE * lot) for lot in lots]
+            start = time.perf_counter()
+            peaks = list(pool.map(take, [str(folder)] * len(lots), lots, counts))
+            spent += time.perf_counter() - start
+            seconds.append(spent)
+            memory.append(max(peaks))
+            before = size
+    return seconds, memory
+
+
+def prepared_apart(folder, out, workers):
+    """Prepare in a process of its own; give (seconds, MiB)."""
+    command = [sys.executable, __file__, "--prepare", str(folder), str(out), "--workers"]
+    run = subprocess.run([*command, str(workers)], stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(run.stdout)
+
+
+def prepare_here(folder, out, workers):
+    from pp_lib.photos import prepare
+
+    folder, n = Path(folder), len(os.listdir(folder))
+    start = time.perf_counter()
+    report = prepare(folder, out, size=SIZE, workers=workers, progress=False)
+    seconds = time.perf_counter() - start
+    if report.usable != n:
+        raise RuntimeError(f"expected {n} usable photographs: {report}")
+    return seconds, peak_mib()
+
+
+def growth(sizes, workers):
+    """Give rows (n, seconds to simulate, its MiB, seconds to prepare, its MiB)."""
+    if list(sizes) != sorted(set(sizes)) or any(n % AT_ONCE for n in sizes[:-1]):
+        raise ValueError(f"sizes must rise, in multiples of {AT_ONCE}; got {sizes}")
+    with tempfile.TemporaryDirectory() as base:
+        base = Path(base)
+        times, memory = simulated(base, sizes, workers)
+        rows = []
+        for n, seconds, mib in zip(sizes, times, memory, strict=True):
+            rows.append(
+                (n, seconds, mib, *prepared_apart(base / str(n), base / f"out{n}", workers))
+            )
+            print(said(rows[-1]), flush=True)
+    return rows
+
+
+def said(row):
+    n, simulate_s, simulate_mib, prepare_s, prepare_mib = row
+    return (
+        f"{n:>8,}: simulate {1000 * simulate_s / n:6.1f} ms each, {simulate_mib:4.0f} MiB a "
+        f"worker; prepare {1000 * prepare_s / n:6.1f} ms each, {prepare_mib:4.0f} MiB"
+    )
+
+
+def line(numbers, seconds):
+    """Fit seconds = fixed + each * n; give (fixed, each, largest residual over the time there)."""
+    each, fixed = np.polyfit(numbers, seconds, 1)
+    off = np.abs(np.polyval([each, fixed], numbers) - seconds) / seconds
+    return fixed, each, off.max()
+
+
+def measure(quick=False, sizes=None, workers=None):
+    """Give the benchmark's rows for the table."""
+    if not Path("/proc/self/status").is_file():
+        raise RuntimeError("the peak of memory is read from /proc/self/status, which Linux has")
+    sizes = sizes or ((25, 50) if quick else SIZES)
+    workers = workers or len(os.sched_getaffinity(0))
+    found = growth(sizes, workers)
+    numbers, simulate_s, simulate_mib, prepare_s, prepare_mib = np.array(found, dtype=float).T
+    rows = []
+    for name, seconds, mib in (
+        (f"simulate {SIZE} px, write DNG", simulate_s, simulate_mib),
+        (f"prepare {SIZE} px", prepare_s, prepare_mib),
+    ):
+        fixed, each, off = line(numbers, seconds)
+        each_ms = 1000 * seconds / numbers
+        print(
+            f"{name}: {fixed:+.1f} s and {1000 * each:.2f} ms a photograph; off the line by "
+            f"{100 * off:.1f} % at the most; {workers} workers"
+        )
+        span = f"{sizes[0]:,} to {sizes[-1]:,} photographs"
+        for claim, unit, first, last, target in (
+            ("time per photograph stays", "ms", each_ms[0], each_ms[-1], MOST_DRIFT),
+            ("memory stays", "MiB", mib[0], mib[-1], MOST_GROWTH),
+        ):
+            rows.append(
+                {
+                    "name": f"{name}, {span}",
+                    "claim": claim,
+                    "ours": last,
+                    "theirs": first,
+                    "ratio": last / first,
+                    "target": target,
+                    "unit": unit,
+                    "met": bool(last / first <= target),
+                    "is_most": True,
+                }
+            )
+        slope_kib = 1024 * (mib[-1] - mib[0]) / (numbers[-1] - numbers[0])
+        for n in BEYOND:
+            print(
+                f"  {n:>12,} by multiplication: {n * each_ms[-1] / 3.6e6:9.1f} h, "
+                f"{(mib[-1] + max(slope_kib, 0) * (n - numbers[-1]) / 1024) / 1024:6.1f} GiB"
+            )
+    return rows
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--workers", type=int)
+    parser.add_argument("--prepare", nargs=2, metavar=("FOLDER", "OUT"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.prepare:
+        print(json.dumps(prepare_here(*options.prepare, options.workers)))
+        return 0
+    rows = measure(sizes=tuple(options.sizes), workers=options.workers)
+    return 0 if all(row["met"] for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
