@@ -1,4 +1,4 @@
-"""The command `photopilot`: simulate, prepare, train, predict, pretrain, verify from a shell."""
+"""The command `photopilot`: all of the library's work from a shell."""
 
 import typer
 
@@ -6,11 +6,11 @@ from ._app import app
 
 # The order of these imports is the order in which --help lists the commands.
 # isort: off
-from .photographs import prepare, simulate
+from .photographs import fetch, prepare, simulate
 from .network import predict, pretrain, train, verify
 # isort: on
 
-__all__ = ["app", "main", "predict", "prepare", "pretrain", "simulate", "train", "verify"]
+__all__ = ["app", "fetch", "main", "predict", "prepare", "pretrain", "simulate", "train", "verify"]
 
 
 def main() -> None:

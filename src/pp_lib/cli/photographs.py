@@ -1,5 +1,7 @@
 """Commands that make or gather photographs."""
 
+import signal
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +26,58 @@ def simulate(
     for i, photograph in enumerate(take(n, seed=seed, size=size, workers=workers)):
         write_dng(out / f"sim_{seed}_{i:05d}.dng", photograph)
     typer.echo(f"{n} photographs in {out}")
+
+
+@app.command()
+def fetch(
+    n: Annotated[int, typer.Option("--n", min=1, help="How many photographs.")],
+    out: Annotated[Path, typer.Option(help="Folder for the DNG files.")],
+    prepare: Annotated[
+        Path | None, typer.Option(help="Prepare each photograph into this folder as it comes.")
+    ] = None,
+    delete_raw: Annotated[
+        bool, typer.Option("--delete-raw", help="With --prepare: keep no DNG once it is prepared.")
+    ] = False,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="A random sample; the first N if unset.")
+    ] = None,
+    accept_licence: Annotated[
+        bool, typer.Option("--accept-licence", help="Do not ask; for scripts.")
+    ] = False,
+    base: Annotated[
+        str | None, typer.Option(help="Another server; PHOTOPILOT_FIVEK or MIT's if unset.")
+    ] = None,
+    connections: Annotated[int, typer.Option(min=1, max=16, help="Files at once.")] = 4,
+    size: Annotated[int, typer.Option(min=32, help="As in `prepare`.")] = 256,
+    fit: Annotated[str, typer.Option(help="As in `prepare`.")] = "crop",
+) -> None:
+    """Fetch photographs of MIT-Adobe FiveK; stop at any moment, run again to go on."""
+    from pp_lib.photos.fetch import fetch as fetch_only
+    from pp_lib.photos.stream import fetch_and_prepare
+
+    if delete_raw and prepare is None:
+        raise ValueError("--delete-raw goes with --prepare: without it nothing would be left")
+
+    def ask(licence, words: str) -> bool:
+        typer.echo(f"{licence.name}\n\n{words.strip()}\n")
+        typer.echo("Cite Bychkovsky, Paris, Chan and Durand, CVPR 2011, in what you publish.")
+        if accept_licence or not sys.stdin.isatty():
+            return accept_licence
+        return typer.confirm(f"Do you accept {licence.name}?")
+
+    options = {"seed": seed, "accept_licence": ask, "base": base, "connections": connections}
+    # a stop from outside ends as Ctrl-C does: nothing half done has a whole file's name
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        if prepare is None:
+            report = fetch_only(n, out, **options)
+        else:
+            where = {"delete_raw": delete_raw, "size": size, "fit": fit}
+            report, _ = fetch_and_prepare(n, out, prepare, **where, **options)
+    except KeyboardInterrupt:
+        typer.secho("photopilot: stopped; the same command goes on", fg="red", err=True)
+        raise typer.Exit(130) from None
+    raise typer.Exit(int(bool(report.failed)))
 
 
 @app.command()

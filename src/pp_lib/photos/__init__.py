@@ -5,10 +5,12 @@ from importlib import import_module
 from pp_lib.photos.bins import APERTURE, HEADS, ISO, SHUTTER, Bins, labels, nominal_stop
 from pp_lib.photos.develop import develop
 from pp_lib.photos.exif import ExposureRecord, read_exposure
+from pp_lib.photos.fetch import FetchReport, fetch
 from pp_lib.photos.files import REASONS, UnusablePhoto
 from pp_lib.photos.manifest import Row, read_manifest
 from pp_lib.photos.prepare import PrepareReport, prepare
 from pp_lib.photos.simulated import simulated_photographs
+from pp_lib.photos.stream import fetch_and_prepare
 
 # these need torch or scikit-learn, which preparing photographs does not
 _LAZY = dict.fromkeys(("PhotoDataset", "eval_transform", "loaders", "train_transform"), "dataset")
@@ -16,8 +18,9 @@ _LAZY["split"] = "splits"
 _LAZY["load_digits"] = "digits"
 
 __all__ = ["APERTURE", "HEADS", "ISO", "REASONS", "SHUTTER", "Bins", "ExposureRecord"]
-__all__ += ["PrepareReport", "Row", "UnusablePhoto", "develop", "labels", "nominal_stop", "prepare"]
-__all__ += ["read_exposure", "read_manifest", "simulated_photographs", *_LAZY]
+__all__ += ["FetchReport", "PrepareReport", "Row", "UnusablePhoto", "develop", "fetch"]
+__all__ += ["fetch_and_prepare", "labels", "nominal_stop", "prepare", "read_exposure"]
+__all__ += ["read_manifest", "simulated_photographs", *_LAZY]
 
 
 def __getattr__(name: str):
