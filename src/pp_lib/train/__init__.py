@@ -12,7 +12,7 @@ _HOMES = {
     "recorded_run": "repository",
     "FeatureSet": "features",
     "extract_features": "features",
-    "EarlyStopping": "loop",
+    "EarlyStopping": "stopping",
     "Evaluation": "evaluation",
     "evaluate": "evaluation",
     "fit": "loop",

@@ -2,6 +2,8 @@
 
 from dataclasses import asdict, dataclass, field
 
+import torch
+
 from pp_lib.photos.bins import HEADS
 
 
@@ -52,6 +54,19 @@ class History:
             raise ValueError("no epoch was finished, so there is no best one")
         return self.val_loss[self.best_epoch - 1]
 
+    def record(self, tally, checked, lr, seconds):
+        """Add an epoch: its `Tally`, its `Evaluation`, the rate and the time it took."""
+        train_losses, train_right = tally.means()
+        self.train_loss.append(sum(train_losses))
+        self.val_loss.append(checked.loss)
+        for j, name in enumerate(HEADS):
+            self.train_head_loss[name].append(train_losses[j])
+            self.train_accuracy[name].append(train_right[j])
+            self.val_head_loss[name].append(checked.head_loss[name])
+            self.val_accuracy[name].append(checked.accuracy[name])
+        self.lr.append(lr)
+        self.seconds.append(seconds)
+
     def to_dict(self):
         """Give plain dicts, lists and numbers, ready for json.dump."""
         return asdict(self)
@@ -60,3 +75,32 @@ class History:
     def from_dict(cls, values):
         """Undo `to_dict`."""
         return cls(**values)
+
+
+class Tally:
+    """Sums over an epoch, kept on the device: a GPU then need not wait for the CPU to read them."""
+
+    def __init__(self, n=0, loss=0.0, right=0.0):
+        self.n, self.loss, self.right = n, loss, right
+
+    def add(self, losses, right_and_n):
+        """Add a batch: its mean losses (3,), and (4,) how many answers were right, and rows."""
+        n = right_and_n[3]
+        self.n = self.n + n
+        self.loss = self.loss + losses.detach().double() * n  # (3,)
+        self.right = self.right + right_and_n[:3]  # (3,)
+
+    def means(self):
+        """Give the epoch's mean losses and shares of right answers, two lists of three."""
+        return (self.loss / self.n).tolist(), (self.right / self.n).tolist()
+
+
+def count_right(outputs, y):
+    """Count right answers a head, and rows: (4,) int64. In stops, within half of one is right."""
+    if y.is_floating_point():
+        answers = torch.stack([outputs[name].detach()[:, 0] for name in HEADS], dim=1)
+        right = (answers - y).abs() < 0.5
+    else:
+        right = torch.stack([outputs[name].detach().argmax(dim=1) for name in HEADS], dim=1) == y
+    rows = torch.full((1,), len(y), device=y.device)
+    return torch.cat([right.sum(dim=0), rows])

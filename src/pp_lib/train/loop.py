@@ -6,46 +6,17 @@ import time
 import torch
 from tqdm.auto import tqdm
 
-from pp_lib.photos.bins import HEADS
-
-from .batches import batches, check_data, forward
-from .device import choose_device, seeded
+from .batches import batches, check_data
+from .device import seeded
 from .evaluation import evaluate
-from .history import History
-from .objectives import head_losses
-
-
-class EarlyStopping:
-    """Tell when the validation loss has not improved for `patience` epochs in a row.
-
-    Parameters
-    ----------
-    patience : int
-        Bad epochs after which to stop, at least 1.
-    min_delta : float
-        A loss must be lower than the best so far by more than this to be an improvement.
-    """
-
-    def __init__(self, patience, min_delta=0.0):
-        if patience < 1 or min_delta < 0:
-            raise ValueError(
-                f"patience must be at least 1 and min_delta 0 or more, got {patience}, {min_delta}"
-            )
-        self.patience, self.min_delta = patience, min_delta
-        self.best, self.bad_epochs = math.inf, 0
-
-    def update(self, val_loss):
-        """Take note of an epoch's loss; give True when it is time to stop. A nan is a bad epoch."""
-        if val_loss < self.best - self.min_delta:
-            self.best, self.bad_epochs = val_loss, 0
-        else:
-            self.bad_epochs += 1
-        return self.bad_epochs >= self.patience
-
-    @property
-    def improved(self):
-        """Whether the last loss was the best so far."""
-        return self.bad_epochs == 0
+from .features import FeatureSet
+from .fingerprint import data_fingerprint, model_fingerprint
+from .history import count_right
+from .objectives import check_objective, head_divisors, head_losses
+from .processes import Processes
+from .safekeeping import safekeeping
+from .stopping import EarlyStopping
+from .training_state import TrainingState
 
 
 def fit(
@@ -60,9 +31,14 @@ def fit(
     plateau_factor=0.5,
     stop_patience=8,
     min_delta=0.0,
+    class_weights=None,
+    label_smoothing=0.0,
+    focal_gamma=0.0,
     precision="float32",
     seed=0,
     device=None,
+    checkpoints=None,
+    resume=False,
     progress=True,
 ):
     """Train the model's free parameters with Adam; leave it with the weights of the best epoch.
@@ -86,6 +62,9 @@ def fit(
         larger than ``plateau_patience + 1``, or the lower rate would never be tried.
     min_delta : float
         See `EarlyStopping`; the schedule uses the same measure.
+    class_weights, label_smoothing, focal_gamma
+        What training asks for, see `head_losses`. The validation loss is always the plain one, so
+        that runs can be compared.
     precision : {"float32", "bfloat16"}
         In which the layers compute (autocast); weights, loss and Adam stay in float32.
     seed : int
@@ -93,35 +72,42 @@ def fit(
         its own draws. The caller's global random state is left as it was.
     device : str or torch.device, optional
         A GPU if there is one.
+    checkpoints : path-like, optional
+        Folder for a checkpoint after every epoch (the last two are kept), ``history.json`` and
+        ``log.csv``. Ctrl-C and SIGTERM then finish the batch, write a checkpoint and raise
+        RuntimeError.
+    resume : bool
+        Go on from the last checkpoint that is whole, if there is one. On a CPU the run then ends
+        with the same bits as one that was never stopped.
 
     Returns
     -------
     History
-        An interrupt (Ctrl-C) after the first epoch also ends in a History, with its reason.
+        Without checkpoints, an interrupt (Ctrl-C) after the first epoch also ends in one, with
+        its reason.
 
     Raises
     ------
     ValueError
-        For arguments and data that cannot be trained with.
+        For arguments and data that cannot be trained with; when the checkpoints are of other data
+        or options, of a run that is not finished and `resume` is False, or no checkpoints at all.
     FloatingPointError
         When the loss is no longer a number; says at which epoch and batch.
+    RuntimeError
+        When another process trains in the same folder, and when stopped.
 
     Notes
     -----
+    Under ``torchrun`` (Hugging Face Accelerate) every process takes its share of each batch and all
+    take the step that one process would; batch normalisation and dropout alone then see shares.
     Chapters 12 (Adam, schedule), 15 (the loss of three heads) and 16. Kingma & Ba 2015.
     """
-    if precision not in ("float32", "bfloat16"):
-        raise ValueError(f'precision must be "float32" or "bfloat16", got {precision!r}')
-    if epochs < 1:
-        raise ValueError(f"epochs must be at least 1, got {epochs}")
-    if stop_patience <= plateau_patience + 1:
-        raise ValueError(
-            f"stop_patience must be larger than plateau_patience + 1 = {plateau_patience + 1}, got "
-            f"{stop_patience}: training would end before the lower rate is tried"
-        )
-    device = choose_device(device)
+    check_arguments(epochs, plateau_patience, stop_patience, precision)
+    check_objective(class_weights, label_smoothing, focal_gamma)
     n_batches = check_data(model, train, "train", batch_size)
     check_data(model, val, "val")
+    processes = Processes(device, precision)
+    device = processes.device
     model.to(device)
     free = [p for p in model.parameters() if p.requires_grad]
     if not free:
@@ -137,84 +123,91 @@ def fit(
         threshold_mode="abs",
     )
     stopper = EarlyStopping(stop_patience, min_delta)
-    history, best = History(), None
-    bar = tqdm(total=epochs * n_batches, desc="training", unit="batch", disable=not progress)
+    run = TrainingState(model, optimizer, schedule, stopper, (train, val), seed)
+    ask, optimizer = processes.prepare(
+        model, optimizer, from_features=isinstance(train, FeatureSet)
+    )
+
+    def config():  # all that decides what comes out, but the number of epochs
+        return {
+            "lr": lr,
+            "batch_size": batch_size if isinstance(train, FeatureSet) else train.batch_size,
+            "plateau_patience": plateau_patience,
+            "plateau_factor": plateau_factor,
+            "stop_patience": stop_patience,
+            "min_delta": min_delta,
+            "class_weights": class_weights
+            and {h: torch.as_tensor(w).tolist() for h, w in class_weights.items()},
+            "label_smoothing": label_smoothing,
+            "focal_gamma": focal_gamma,
+            "precision": precision,
+            "seed": seed,
+            "training data": data_fingerprint(train),
+            "validation data": data_fingerprint(val),
+        } | model_fingerprint(model)
+
+    is_quiet = not (progress and processes.is_main)
+    bar = tqdm(total=epochs * n_batches, desc="training", unit="batch", disable=is_quiet)
+    safe = safekeeping(checkpoints, run, config, epochs=epochs, resume=resume, processes=processes)
+    weighting = {"class_weights": class_weights, "focal_gamma": focal_gamma}
+    objective = {"label_smoothing": label_smoothing} | weighting
     try:
-        with seeded(seed), bar:
-            order = torch.Generator().manual_seed(seed)
-            for epoch in range(1, epochs + 1):
+        with bar, seeded(seed), safe as keeper:
+            bar.update((run.epoch - 1) * n_batches + run.batch)
+            while not run.history.stop_reason:
                 start, lr_now = time.perf_counter(), optimizer.param_groups[0]["lr"]
-                tally = _Tally()
+                start -= run.seconds  # that the epoch took before it was stopped
                 model.train()
-                for batch, (x, y) in enumerate(batches(train, batch_size, device, order), start=1):
-                    logits = forward(model, train, x, precision)
-                    losses = head_losses(logits, y)  # (3,)
+                for x, y in run.rest_of_epoch(batches(train, batch_size, device, run.order)):
+                    x, y, counts = processes.share(x, y)
+                    outputs = ask(x)
+                    losses = head_losses(outputs, y, **objective)  # (3,)
+                    losses = processes.mean(losses, head_divisors(y, **weighting) * counts)
                     loss = losses.sum()
                     if not torch.isfinite(loss):
                         raise FloatingPointError(
-                            f"the loss is {loss.item()} at epoch {epoch}, batch {batch}: "
+                            f"the loss is {loss.item()} at epoch {run.epoch}, batch {run.batch}: "
                             f"try a rate below {lr_now:g}, and check the photographs' values"
                         )
                     optimizer.zero_grad()
-                    loss.backward()
+                    processes.backward(loss)
                     optimizer.step()
-                    tally.add(losses, logits, y)
+                    run.tally.add(losses, processes.total(count_right(outputs, y), counts))
                     bar.update()
+                    keeper.after_batch(time.perf_counter() - start)
                 checked = evaluate(model, val, precision=precision, device=device)
-                if not math.isfinite(checked.loss):
+                val_loss = processes.from_main(checked.loss)
+                if not math.isfinite(val_loss):
                     raise FloatingPointError(
-                        f"the validation loss is {checked.loss} after epoch {epoch}: "
+                        f"the validation loss is {val_loss} after epoch {run.epoch}: "
                         f"try a rate below {lr_now:g}"
                     )
-                stop = stopper.update(checked.loss)
-                schedule.step(checked.loss)
-                _record(history, tally, checked, lr_now, time.perf_counter() - start)
-                if stopper.improved:
-                    history.best_epoch, best = epoch, _snapshot(model)
-                bar.set_postfix(epoch=epoch, val_loss=f"{checked.loss:.3f}", lr=f"{lr_now:.0e}")
-                if stop:
-                    break
-        history.stop_reason = "early stop" if stop else "epochs done"
+                stop = stopper.update(val_loss)
+                schedule.step(val_loss)
+                run.finish_epoch(checked, lr_now, time.perf_counter() - start)
+                if stop or run.epoch > epochs:
+                    run.history.stop_reason = "early stop" if stop else "epochs done"
+                bar.set_postfix(epoch=run.epoch - 1, val_loss=f"{val_loss:.3f}", lr=f"{lr_now:.0e}")
+                keeper.after_epoch()
     except KeyboardInterrupt:
-        if best is None:
+        if run.best is None:
             raise  # nothing was finished, so there is nothing to give back
-        history.stop_reason = "interrupted"
+        run.history.stop_reason = "interrupted"
     finally:
-        if best is not None:  # however it ended, the model keeps its best weights
-            model.load_state_dict(best, strict=False)
+        if run.best is not None:  # however it ended, the model keeps its best weights
+            model.load_state_dict(run.best, strict=False)
         model.eval()
-    return history
+    return run.history
 
 
-class _Tally:
-    """Sums over an epoch, kept on the device: a GPU then need not wait for the CPU to read them."""
-
-    def __init__(self):
-        self.n, self.loss, self.right = 0, 0.0, 0.0
-
-    def add(self, losses, logits, y):
-        predicted = torch.stack([logits[name].detach().argmax(dim=1) for name in HEADS], dim=1)
-        self.n += len(y)
-        self.loss = self.loss + losses.detach().double() * len(y)  # (3,)
-        self.right = self.right + (predicted == y).sum(dim=0)  # (3,)
-
-
-def _record(history, tally, checked, lr, seconds):
-    train_losses = (tally.loss / tally.n).tolist()
-    train_right = (tally.right / tally.n).tolist()
-    history.train_loss.append(sum(train_losses))
-    history.val_loss.append(checked.loss)
-    for j, name in enumerate(HEADS):
-        history.train_head_loss[name].append(train_losses[j])
-        history.train_accuracy[name].append(train_right[j])
-        history.val_head_loss[name].append(checked.head_loss[name])
-        history.val_accuracy[name].append(checked.accuracy[name])
-    history.lr.append(lr)
-    history.seconds.append(seconds)
-
-
-def _snapshot(model):
-    """Copy all that training can change: free parameters, and buffers."""
-    frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
-    state = model.state_dict()
-    return {name: value.clone() for name, value in state.items() if name not in frozen}
+def check_arguments(epochs, plateau_patience, stop_patience, precision):
+    """Raise ValueError for numbers of epochs and precisions that `fit` cannot train with."""
+    if precision not in ("float32", "bfloat16"):
+        raise ValueError(f'precision must be "float32" or "bfloat16", got {precision!r}')
+    if epochs < 1:
+        raise ValueError(f"epochs must be at least 1, got {epochs}")
+    if stop_patience <= plateau_patience + 1:
+        raise ValueError(
+            f"stop_patience must be larger than plateau_patience + 1 = {plateau_patience + 1}, got "
+            f"{stop_patience}: training would end before the lower rate is tried"
+        )
