@@ -1,5 +1,6 @@
 """The built book as its tests see it: which pages it has, and a page opened in a browser."""
 
+import copy
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -68,3 +69,11 @@ class Visit:
 
     def close(self):
         self.context.close()
+
+
+def title_of(tree, *, number=True):
+    """Return a page's title, with the chapter's number or without, and no link to itself."""
+    heading = copy.copy(tree.select_one("article h1"))
+    for aside in heading.select(".headerlink" + ("" if number else ", .section-number")):
+        aside.decompose()
+    return " ".join(heading.get_text().split())

@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
-from built_book import PAGES, REPOSITORY
+from built_book import PAGES, REPOSITORY, title_of
 from PIL import Image
 
 STATIC = REPOSITORY / "book" / "_static"
@@ -51,7 +51,7 @@ def test_a_page_says_where_it_is_published_and_what_its_card_shows(soup, root, p
     card = {meta["property"]: meta["content"] for meta in head.select('meta[property^="og:"]')}
     assert set(card) >= CARD_NAMES
     assert card["og:url"] == canonical["href"]
-    assert card["og:title"] == soup(page).select_one("article h1").contents[0].strip() or page
+    assert card["og:title"] == title_of(soup(page))
     assert len(card["og:description"]) > 40
     assert "minutes to read" not in card["og:description"]
     assert card["og:site_name"] == "PhotoPilot"
