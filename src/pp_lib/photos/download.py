@@ -15,8 +15,6 @@ from pp_lib.photos.courtesy import (
 )
 from pp_lib.photos.part import Part, Version
 
-CHUNK = 1 << 16  # bytes
-
 
 def user_agent() -> str:
     """Give who we are, so that the people who run the server know whom to ask."""
@@ -149,7 +147,7 @@ class Download:
             raise TryAgain("no connection", f"{type(error).__name__}: {error}") from error
 
     def _chunks(self, response):
-        for chunk in response.iter_raw(CHUNK):
+        for chunk in response.iter_raw():  # as they come: a chunk that waits to be full may be lost
             self.courtesy.check()
             yield chunk
 
@@ -199,6 +197,8 @@ def _refusal(response) -> NotFetched:
         now = http_date(response.headers.get("date")) or datetime.now(UTC)
         wait_s = retry_after_s(response.headers.get("retry-after"), now)
         return TryAgain("server trouble", said, wait_s)
+    if status < 400 or status == 416:  # a part, say, of which nobody asked for one
+        return TryAgain("wrong answer", said)
     return NotFetched("not there" if status in {404, 410} else "refused", said)
 
 

@@ -174,12 +174,16 @@ def _alone(out: Path):
 
 
 def _accept(out: Path, base: str, chosen: list[Entry], accept_licence) -> None:
+    refused = []
     for licence, words in not_yet_accepted(out, {entry.licence for entry in chosen}):
         is_accepted = accept_licence(licence, words) if callable(accept_licence) else accept_licence
-        if not is_accepted:
-            raise LicenceNotAcceptedError(
-                f"these photographs are under {licence.name}, which was not accepted: read "
-                f"{out / FOLDER / (licence.name + '.txt')}, then run again with --accept-licence "
-                "(in Python, accept_licence=True)"
-            )
-        note_accepted(out, licence, base)
+        if is_accepted:
+            note_accepted(out, licence, base)
+        else:
+            refused.append(licence.name)
+    if refused:
+        raise LicenceNotAcceptedError(
+            f"these photographs are under {' and '.join(refused)}, not accepted yet: read the "
+            f"words in {out / FOLDER}, then run again with --accept-licence (in Python, "
+            "accept_licence=True)"
+        )

@@ -20,7 +20,10 @@ PHOTOGRAPHS = 5_000  # in the collection, as its page says
 LONGEST_NAME = 200  # bytes; a file system takes 255, and we put suffixes behind it
 # what no file system of today takes, and what would lead out of the folder: separators, a drive
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f/\\:*?"<>|]')
-_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # Windows' own
+# Windows' own
+_DEVICES = re.compile(
+    r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[\d\xb9\xb2\xb3])\s*(\..*)?", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)

@@ -87,9 +87,12 @@ class Part:
 
     def append(self, chunks) -> None:
         """Put bytes behind those that are there."""
-        with open(self.path, "ab") as stream:
+        # without a buffer: what has come is past a kill of this process
+        with open(self.path, "ab", buffering=0) as stream:
             for chunk in chunks:
-                stream.write(chunk)
+                left = memoryview(chunk)
+                while left:  # a nearly full disk may take a part
+                    left = left[stream.write(left) :]
                 self.count(len(chunk))
 
     def drop(self) -> None:
@@ -142,12 +145,13 @@ def why_not_opened(path) -> str | None:
 
 
 def _why_not_opened_apart(path) -> str | None:
-    code = "import sys; from pp_lib.photos.part import why_not_opened as why; "
-    code += "sys.stdout.write(why(sys.argv[1]) or '')"
-    command = [sys.executable, "-c", code, str(path)]
     try:
         child = subprocess.run(
-            command, capture_output=True, text=True, timeout=DECODER_TIMEOUT_S, check=False
+            _apart_command(path),
+            capture_output=True,
+            text=True,
+            timeout=DECODER_TIMEOUT_S,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return f"the program that opens it did not end in {DECODER_TIMEOUT_S} s"
@@ -156,3 +160,9 @@ def _why_not_opened_apart(path) -> str | None:
     if child.returncode > 0:
         raise RuntimeError(f"opening {path} in a process of its own:\n{child.stderr}")
     return child.stdout or None
+
+
+def _apart_command(path) -> list[str]:
+    code = "import sys; from pp_lib.photos.part import why_not_opened as why; "
+    code += "sys.stdout.write(why(sys.argv[1]) or '')"
+    return [sys.executable, "-c", code, str(path)]

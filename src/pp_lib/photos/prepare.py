@@ -35,6 +35,10 @@ CODE = tuple(
 )
 
 
+class PicturesLostError(FileNotFoundError):
+    """Pictures are gone or cut, and so are the RAW files that they were made of."""
+
+
 @dataclass(frozen=True)
 class PrepareReport:
     """What `prepare` did.
@@ -118,8 +122,8 @@ def prepare(
     ValueError
         If `size`, `fit` or `workers` is none that exists, or small pictures would be put into
         `folder`.
-    FileNotFoundError
-        If a picture is gone whose photograph was deleted once it was prepared.
+    PicturesLostError
+        If a picture is gone whose RAW file was deleted once it was prepared.
     FileExistsError
         If `out` holds a manifest or pictures that no journal of an earlier run accounts for.
     OSError
@@ -177,7 +181,7 @@ def _run(sources, job_of, out: Path, journal: Journal, executor, workers, progre
     to_do = [s for s in sources if s not in whole]
     lost = [s for s in to_do if s in journal.raw_deleted and not _stamp(job_of(s))]
     if lost:
-        raise FileNotFoundError(
+        raise PicturesLostError(
             f"{len(lost)} pictures in {out} are gone or cut, the first that of {lost[0]}, and the "
             "RAW files were deleted once they were prepared: fetch these photographs again"
         )

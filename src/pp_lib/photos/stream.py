@@ -14,7 +14,7 @@ from pp_lib.photos.find import photo_id
 from pp_lib.photos.job import Job, Outcome, run_job
 from pp_lib.photos.journal import Journal, code_fingerprint, locked
 from pp_lib.photos.manifest import MANIFEST, REJECTED
-from pp_lib.photos.prepare import CODE, PrepareReport, is_whole, prepare
+from pp_lib.photos.prepare import CODE, PicturesLostError, PrepareReport, is_whole, prepare
 
 
 class Arrivals:
@@ -38,7 +38,8 @@ class Arrivals:
 
     def __enter__(self):
         # what an earlier run has left, and what in it killed the decoder, is met there
-        self.finish()
+        with contextlib.suppress(PicturesLostError):  # those are to be fetched again
+            self.finish()
         with contextlib.ExitStack() as stack:
             stack.enter_context(locked(self.out))
             code = code_fingerprint(*CODE)
