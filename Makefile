@@ -2,7 +2,7 @@
 # make test      run every check: lint, units, notebooks, the built pages
 # make notebooks execute the chapters whose source or library code changed
 # make train     train the three-head network on simulated photographs
-# make bench     run the benchmarks, each a ratio measured in one run
+# make bench     run the benchmarks, each a ratio measured in one run, and write benchmarks/results.json
 # make clean     remove what make made, and keep .venv
 # Each target sets up .venv by itself, and again only when pyproject.toml changed.
 
@@ -55,7 +55,7 @@ train: $(READY)
 	$(BIN)/photopilot train --simulated 1000 --out runs/simulated
 
 bench: $(READY)
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
+	$(BIN)/python benchmarks/run.py
 
 clean:
 	rm -rf book/_build runs prepared .pytest_cache .ruff_cache .hypothesis

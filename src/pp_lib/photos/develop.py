@@ -6,7 +6,7 @@ pixels and the noise with them. Neither ever enlarges: that would invent pixels.
 
 import numpy as np
 
-from pp_lib.photos.files import UnusablePhoto, is_raw, open_photo, open_raw
+from pp_lib.photos.files import UnusablePhoto, is_no_place, is_raw, open_photo, open_raw
 
 FITS = ("crop", "resize")
 
@@ -20,6 +20,10 @@ RAW_OPTIONS = {
     "gamma": (2.4, 12.92),  # sRGB: the power, and the slope of its straight beginning
     "output_bps": 8,
 }
+
+# An even grey takes 2 bits for 64 pixels, or a third of that in progressive files. What is missing
+# libjpeg fills with grey without a word, where the scan ends as it should.
+MIN_BITS_PER_JPEG_PIXEL = 0.01
 
 # EXIF orientation -> the transposition that puts the picture upright (as array operations)
 _UPRIGHT = {
@@ -110,7 +114,7 @@ def _read_image(path) -> np.ndarray:
         try:
             with Image.open(stream) as image:
                 if image.format == "JPEG":
-                    _check_jpeg_ends(path, stream)
+                    _check_jpeg_ends(path, stream, image.size)
                 orientation = image.getexif().get(0x0112, 1)
                 pixels = _as_rgb(image)
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -122,7 +126,7 @@ def _read_image(path) -> np.ndarray:
             reason = "damaged" if known else "not a photograph"
             raise UnusablePhoto(path, reason, "Pillow cannot identify it") from error
         except OSError as error:
-            if error.errno is not None:  # the system's, not Pillow's
+            if error.errno is not None and not is_no_place(error):  # the system's, not Pillow's
                 raise
             raise UnusablePhoto(path, "damaged", f"Pillow: {error}") from error
         except (UnusablePhoto, MemoryError):
@@ -138,8 +142,8 @@ def _beginning(stream) -> bytes:
     return stream.read(8)
 
 
-def _check_jpeg_ends(path, stream) -> None:
-    """Refuse a JPEG whose scan never ends.
+def _check_jpeg_ends(path, stream, size) -> None:
+    """Refuse a JPEG whose scan never ends, or that has too few bytes for its (width, height).
 
     A download that was cut and then padded decodes without complaint, its missing part flat grey.
     An end marker cannot occur inside a scan (there 0xFF is always followed by 0), so it must come
@@ -149,6 +153,10 @@ def _check_jpeg_ends(path, stream) -> None:
     stream.seek(0)
     content = stream.read()
     stream.seek(position)
+    bits = 8 * len(content) / max(size[0] * size[1], 1)
+    if bits < MIN_BITS_PER_JPEG_PIXEL:
+        detail = f"{len(content):,} bytes cannot hold {size[0]} x {size[1]} pixels"
+        raise UnusablePhoto(path, "damaged", detail)
     at = 2  # walk the segments, each 0xFF, marker, length: a thumbnail inside one has its own scan
     while content[at : at + 1] == b"\xff" and content[at + 1 : at + 2] != b"\xda":
         at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")

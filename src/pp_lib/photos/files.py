@@ -93,6 +93,11 @@ def reading(path) -> Iterator[None]:
         raise UnusablePhoto(path, "unreadable", error.strerror or str(error)) from error
 
 
+def is_no_place(error: Exception) -> bool:
+    """Say whether a parser was sent, by a number in the file, to a place that no file has."""
+    return isinstance(error, OSError) and error.errno in {errno.EINVAL, errno.EOVERFLOW}
+
+
 @contextmanager
 def open_photo(path):
     """Open a file that should be a photograph, for reading bytes.

@@ -3,7 +3,7 @@
 import logging
 from datetime import datetime
 
-from pp_lib.photos.files import UnusablePhoto, open_photo
+from pp_lib.photos.files import UnusablePhoto, is_no_place, open_photo
 
 
 def read_tags(path) -> dict[str, list]:
@@ -15,9 +15,9 @@ def read_tags(path) -> dict[str, list]:
     with open_photo(path) as stream:
         try:
             tags = exifread.process_file(stream, details=False)
-        except (MemoryError, OSError):
-            raise  # ours or the disk's, not the file's
         except Exception as error:  # a parser of strangers' bytes may raise anything
+            if isinstance(error, MemoryError | OSError) and not is_no_place(error):
+                raise  # ours or the disk's, not the file's
             detail = f"its EXIF cannot be read ({type(error).__name__}: {error})"
             raise UnusablePhoto(path, "damaged", detail) from error
     plain = {}
