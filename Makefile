@@ -16,7 +16,7 @@ READY := .venv/.ready
 PAGES := book/_build/html
 BOOK_SOURCES = $(wildcard chapters/*.ipynb) $(shell find book -type f -not -path 'book/_build/*' -not -name '*.pyc')
 
-.PHONY: help book test lint notebooks train bench clean
+.PHONY: help book test test-library test-chapters lint notebooks train bench clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -44,12 +44,19 @@ lint: $(READY)
 	$(BIN)/ruff format --check src tests benchmarks book data
 
 # nbval executes every chapter again and compares the key cells; the pages are tested as built.
+# What executes chapters runs beside the rest: either alone leaves one of two cores idle.
 test: lint
 	$(BIN)/python book/notebooks.py check
 	@$(MAKE) --no-print-directory $(PAGES)/index.html
-	$(BIN)/pytest -m "not long" tests
-	$(BIN)/pytest -p no:cacheprovider --nbval-lax --nbval-current-env chapters
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-library test-chapters
 	@echo "Every check passed."
+
+test-library: $(READY)
+	$(BIN)/pytest -m "not long" --ignore=tests/colab tests
+
+test-chapters: $(READY)
+	$(BIN)/pytest -m "not long" tests/colab
+	$(BIN)/pytest -p no:cacheprovider --nbval-lax --nbval-current-env chapters
 
 train: $(READY)
 	$(BIN)/photopilot train --simulated 1000 --out runs/simulated
