@@ -154,6 +154,20 @@ def test_a_stop_within_an_epoch_changes_no_bit(run_of, tmp_path, kind, number):
     assert (stopped / last).read_bytes() == (tmp_path / "whole_run" / last).read_bytes()
 
 
+def test_the_best_weights_outlive_a_stop(tiny, make_tiny, make_features, tmp_path):
+    """They are of the first epoch, for the validation labels are turned round."""
+    train, val = make_features(60), make_features(30, seed=1)
+    val = replace(val, labels=(val.labels + 1) % 3)
+    options = {"lr": 0.05, "checkpoints": tmp_path, **QUIET}
+    expected = fit(tiny, train, val, epochs=5, lr=0.05, **QUIET)
+    assert expected.best_epoch == 1
+    fit(make_tiny(), train, val, epochs=3, **options)
+    again = make_tiny()
+    history = fit(again, train, val, epochs=5, resume=True, **options)
+    assert without_times(history) == without_times(expected)
+    assert same_bits(again, tiny)
+
+
 def test_more_epochs_can_be_added_and_none_taken_away(run_of, tmp_path):
     model, train, val, options = run_of("features")
     expected = fit(model, train, val, epochs=5, **options, **QUIET)

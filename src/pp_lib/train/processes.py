@@ -92,7 +92,9 @@ class Processes:
 
     def total(self, values, counts=True):
         """Add up (k,) counts over the processes whose rows count."""
-        return values if self.n == 1 else self._sum((values * counts).double())
+        if self.n == 1:
+            return values
+        return self._sum((values * counts).double()).to(values.dtype)
 
     def any(self, flag):
         """Say whether the flag is set in any process."""
