@@ -61,7 +61,7 @@ def timed(function, *args):
 
 def measure(quick=False, n=160, epochs=3):
     """Give the benchmark's rows for the table."""
-    n, epochs = (10, 1) if quick else (n, epochs)
+    n, epochs, batch_size = (10, 1, 4) if quick else (n, epochs, BATCH_SIZE)
     pictures = PhotoDataset(
         simulated_photographs(n, size=SIZE, progress=False), transform=eval_transform(SIZE)
     )
@@ -70,7 +70,7 @@ def measure(quick=False, n=160, epochs=3):
     model = ThreeHeadVGG16("random")
     twin = copy.deepcopy(model)
 
-    loaders = [DataLoader(part, batch_size=BATCH_SIZE, shuffle=part is parts[0]) for part in parts]
+    loaders = [DataLoader(part, batch_size=batch_size, shuffle=part is parts[0]) for part in parts]
     decode_s, _ = timed(lambda: [None for loader in loaders for _ in loader])
     free = [p for p in twin.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(free, lr=1e-3)
@@ -84,7 +84,7 @@ def measure(quick=False, n=160, epochs=3):
     )
     fit_s, history = timed(
         lambda: fit(
-            model, train, val, epochs=1 + epochs, batch_size=BATCH_SIZE, device="cpu",
+            model, train, val, epochs=1 + epochs, batch_size=batch_size, device="cpu",
             stop_patience=100, progress=False,
         )
     )  # fmt: skip

@@ -6,7 +6,7 @@ Photographs of 128 pixels are simulated, written as DNG, and prepared. `simulate
 it is asked for 25 at a time, under another seed each time: as many as that are in memory at once.
 The larger sets hold the smaller ones. `prepare` runs for each size in a process of its own, on a
 new folder. Memory is the largest that a process ever held (VmHWM of Linux). The line is that of
-least squares through time against number; its residual is what the time is off it at the most.
+least squares through the processors' time against number, printed with how far off the worst is.
 From the largest size the table goes on to 10^5 and 10^7 by multiplication, which is no measurement.
 """
 
@@ -42,22 +42,23 @@ def peak_mib():
 
 
 def take(folder, number, count):
-    """Simulate one lot, write it, and give the worker's peak memory."""
+    """Simulate one lot, write it, and give the worker's peak memory and its processor's time."""
     from pp_lib.camera import simulate, write_dng
 
+    start = time.process_time()
     for i, photograph in enumerate(
         simulate(count, seed=number, size=SIZE, workers=1, progress=False)
     ):
         write_dng(Path(folder, f"{number:06d}_{i:02d}.dng"), photograph)
-    return peak_mib()
+    return peak_mib(), time.process_time() - start
 
 
 def simulated(base, sizes, workers):
-    """Fill a folder for each size, the earlier ones' photographs linked; give times and memory.
+    """Fill a folder for each size, the earlier ones' photographs linked.
 
-    Gives for each size the seconds since the first photograph, and the largest worker's MiB.
+    Gives for each size (seconds, seconds of processors, largest worker's MiB), of all so far.
     """
-    seconds, memory, before, spent = [], [], 0, 0.0
+    found, before, spent, of_processors = [], 0, 0.0, 0.0
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         list(pool.map(take, [str(base)] * workers, range(workers), [0] * workers))  # imports
         for size in sizes:
@@ -68,16 +69,18 @@ def simulated(base, sizes, workers):
             lots = range(before // AT_ONCE, -(-size // AT_ONCE))
             counts = [min(AT_ONCE, size - AT_ONCE * lot) for lot in lots]
             start = time.perf_counter()
-            peaks = list(pool.map(take, [str(folder)] * len(lots), lots, counts))
+            peaks, seconds = zip(
+                *pool.map(take, [str(folder)] * len(lots), lots, counts), strict=True
+            )
             spent += time.perf_counter() - start
-            seconds.append(spent)
-            memory.append(max(peaks))
+            of_processors += sum(seconds)
+            found.append((spent, of_processors, max(peaks)))
             before = size
-    return seconds, memory
+    return found
 
 
 def prepared_apart(folder, out, workers):
-    """Prepare in a process of its own; give (seconds, MiB)."""
+    """Prepare in a process of its own; give (seconds, seconds of processors, MiB)."""
     command = [sys.executable, __file__, "--prepare", str(folder), str(out), "--workers"]
     run = subprocess.run([*command, str(workers)], stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(run.stdout)
@@ -87,36 +90,39 @@ def prepare_here(folder, out, workers):
     from pp_lib.photos import prepare
 
     folder, n = Path(folder), len(os.listdir(folder))
-    start = time.perf_counter()
+    start = time.perf_counter(), time.process_time()
     report = prepare(folder, out, size=SIZE, workers=workers, progress=False)
-    seconds = time.perf_counter() - start
+    seconds = time.perf_counter() - start[0], time.process_time() - start[1]
     if report.usable != n:
         raise RuntimeError(f"expected {n} usable photographs: {report}")
-    return seconds, peak_mib()
+    return *seconds, peak_mib()
 
 
 def growth(sizes, workers):
-    """Give rows (n, seconds to simulate, its MiB, seconds to prepare, its MiB)."""
+    """Give rows (n, three numbers of `simulated`, three of `prepared_apart`)."""
     if list(sizes) != sorted(set(sizes)) or any(n % AT_ONCE for n in sizes[:-1]):
         raise ValueError(f"sizes must rise, in multiples of {AT_ONCE}; got {sizes}")
     with tempfile.TemporaryDirectory() as base:
         base = Path(base)
-        times, memory = simulated(base, sizes, workers)
         rows = []
-        for n, seconds, mib in zip(sizes, times, memory, strict=True):
-            rows.append(
-                (n, seconds, mib, *prepared_apart(base / str(n), base / f"out{n}", workers))
-            )
+        for n, taken in zip(sizes, simulated(base, sizes, workers), strict=True):
+            rows.append((n, *taken, *prepared_apart(base / str(n), base / f"out{n}", workers)))
             print(said(rows[-1]), flush=True)
     return rows
 
 
 def said(row):
-    n, simulate_s, simulate_mib, prepare_s, prepare_mib = row
-    return (
-        f"{n:>8,}: simulate {1000 * simulate_s / n:6.1f} ms each, {simulate_mib:4.0f} MiB a "
-        f"worker; prepare {1000 * prepare_s / n:6.1f} ms each, {prepare_mib:4.0f} MiB"
-    )
+    n, *numbers = row
+    texts = [f"{n:>8,} photographs"]
+    for name, (wall_s, processor_s, mib) in (
+        ("simulate", numbers[:3]),
+        ("prepare", numbers[3:]),
+    ):
+        texts.append(
+            f"{name} {1000 * wall_s / n:.1f} ms each ({1000 * processor_s / n:.1f} of processor "
+            f"time), {mib:.0f} MiB a process"
+        )
+    return "; ".join(texts)
 
 
 def line(numbers, seconds):
@@ -133,21 +139,22 @@ def measure(quick=False, sizes=None, workers=None):
     sizes = sizes or ((25, 50) if quick else SIZES)
     workers = workers or len(os.sched_getaffinity(0))
     found = growth(sizes, workers)
-    numbers, simulate_s, simulate_mib, prepare_s, prepare_mib = np.array(found, dtype=float).T
-    rows = []
-    for name, seconds, mib in (
-        (f"simulate {SIZE} px, write DNG", simulate_s, simulate_mib),
-        (f"prepare {SIZE} px", prepare_s, prepare_mib),
+    columns = np.array(found, dtype=float).T
+    numbers, rows = columns[0], []
+    for name, (wall_s, seconds, mib) in (
+        (f"simulate {SIZE} px, write DNG", columns[1:4]),
+        (f"prepare {SIZE} px", columns[4:]),
     ):
+        # the processors' time: what else the machine does has no part in it
         fixed, each, off = line(numbers, seconds)
         each_ms = 1000 * seconds / numbers
         print(
-            f"{name}: {fixed:+.1f} s and {1000 * each:.2f} ms a photograph; off the line by "
-            f"{100 * off:.1f} % at the most; {workers} workers"
+            f"{name}, processor time: {fixed:+.1f} s and {1000 * each:.2f} ms a photograph; off "
+            f"the line by {100 * off:.1f} % at the most"
         )
         span = f"{sizes[0]:,} to {sizes[-1]:,} photographs"
         for what, unit, first, last, target in (
-            ("time for each", "ms", each_ms[0], each_ms[-1], MOST_DRIFT),
+            ("processor time for each", "ms", each_ms[0], each_ms[-1], MOST_DRIFT),
             ("peak memory", "MiB", mib[0], mib[-1], MOST_GROWTH),
         ):
             rows.append(
@@ -164,7 +171,8 @@ def measure(quick=False, sizes=None, workers=None):
         slope_kib = 1024 * (mib[-1] - mib[0]) / (numbers[-1] - numbers[0])
         for n in BEYOND:
             print(
-                f"  {n:>12,} by multiplication: {n * each_ms[-1] / 3.6e6:9.1f} h, "
+                f"  {n:>12,} by multiplication, {workers} workers: "
+                f"{n * wall_s[-1] / numbers[-1] / 3600:9.1f} h, "
                 f"{(mib[-1] + max(slope_kib, 0) * (n - numbers[-1]) / 1024) / 1024:6.1f} GiB"
             )
     return rows

@@ -46,10 +46,11 @@ def predicted(X, y):
 
 def measure(quick=False, n=1500, seed=11):
     """Give the benchmark's rows for the table."""
-    photographs = simulate(150 if quick else n, seed=seed, size=64 if quick else 256)
+    n, size = (150, 64) if quick else (n, 256)
+    photographs = simulate(n, seed=seed, size=size, progress=sys.stderr.isatty())
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
         rows = pool.map(lambda photograph: statistics_of(photograph, Path(folder)), photographs)
-        X = np.stack(list(tqdm(rows, total=len(photographs), desc="measure")))
+        X = np.stack(list(tqdm(rows, total=len(photographs), desc="measure", disable=None)))
     encoded = [labels(photograph.settings) for photograph in photographs]
     tones = [STATISTIC_NAMES.index(name) for name in TONES]
     print(f"{'head':<10}{'class shares':<20}{'majority':>9}{'tones':>9}{'all 30':>9}{'gain':>9}")

@@ -2,14 +2,10 @@ import builtins
 import csv
 import errno
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from fractions import Fraction
-from multiprocessing import get_context
 
 import numpy as np
 import pytest
@@ -71,26 +67,6 @@ def test_everything_is_accounted_for(mixed, tmp_path, capsys):
     jpeg = next(row for row in rows if row.source == "one/deeper/same.JPG")
     assert (jpeg.width, jpeg.height, jpeg.f_number) == (64, 48, Fraction(28, 5))
     assert jpeg.labels == (1, 0, 1)
-
-
-def test_same_bytes_from_any_executor(mixed, tmp_path):
-    prepare(mixed, tmp_path / "1", size=32, workers=1, progress=False)
-    prepare(mixed, tmp_path / "4", size=32, workers=4, progress=False)
-    with ThreadPoolExecutor(3) as threads:
-        prepare(mixed, tmp_path / "threads", size=32, executor=threads, progress=False)
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as processes:
-        prepare(mixed, tmp_path / "spawn", size=32, executor=processes, progress=False)
-    expected = contents(tmp_path / "1")
-    for name in ("4", "threads", "spawn"):
-        assert contents(tmp_path / name) == expected
-
-
-def test_dask_is_an_executor_too(mixed, tmp_path):
-    distributed = pytest.importorskip("distributed")
-    prepare(mixed, tmp_path / "1", size=32, workers=1, progress=False)
-    with distributed.Client(processes=False, n_workers=1, dashboard_address=None) as client:
-        prepare(mixed, tmp_path / "d", size=32, executor=client.get_executor(), progress=False)
-    assert contents(tmp_path / "d") == contents(tmp_path / "1")
 
 
 def test_a_second_run_redoes_nothing_that_is_whole(mixed, tmp_path):
@@ -158,37 +134,6 @@ def test_a_really_full_disk(mixed, tmp_path):
     assert "File too large" in run.stderr
     assert not (tmp_path / "out" / "manifest.csv").exists()
     assert not list((tmp_path / "out" / "images").glob(".*.tmp"))
-
-
-def test_killed_in_the_middle(make, tmp_path):
-    """kill -9, several times, then to the end: the bytes of a run that nobody disturbed."""
-    folder, out = tmp_path / "photos", tmp_path / "out"
-    for i in range(40):
-        make.jpeg(folder / f"{i}.jpg", image=make.pixels(500, 500, seed=i))
-    code = (
-        "import sys; from pp_lib.photos.prepare import prepare;"
-        "prepare(sys.argv[1], sys.argv[2], size=480, workers=2, progress=False)"
-    )
-    command = [sys.executable, "-c", code, str(folder), str(out)]
-    killed_at = []
-    for target in (5, 15):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        while process.poll() is None and n_images(out) < target:
-            time.sleep(0.002)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL, "it ended before it could be killed"
-        assert not (out / "manifest.csv").exists()
-        killed_at.append(n_images(out))
-    assert 5 <= killed_at[0] <= killed_at[1] < 40
-    report = prepare(folder, out, size=480, progress=False)
-    assert report.usable == 40
-    assert report.reused > 0
-    prepare(folder, tmp_path / "fresh", size=480, progress=False)
-    assert contents(out) == contents(tmp_path / "fresh")
-
-
-def n_images(out):
-    return len(list((out / "images").glob("[!.]*"))) if out.exists() else 0
 
 
 def test_a_file_that_may_not_be_read(make, tmp_path, monkeypatch):
