@@ -5,10 +5,14 @@ import json
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from scipy.stats import entropy
 from torch.utils.data import DataLoader
 
+from pp_lib.photos.journal import locked
 from pp_lib.train import ThreeHeadVGG16, load_heads, read_heads_metadata, run, train_heads
+
+QUICK = {"weights": "random", "batch_size": 8, "device": "cpu", "progress": False}
 
 
 @pytest.fixture
@@ -43,3 +47,66 @@ def test_a_run_leaves_its_verdict_its_history_and_its_heads(pictures, tmp_path):
     about = read_heads_metadata(tmp_path / "heads.safetensors")
     assert (about["weights"], about["seed"]) == ("random", 3)
     load_heads(ThreeHeadVGG16(about["weights"], seed=about["seed"]), tmp_path / "heads.safetensors")
+
+
+@pytest.mark.parametrize("mode", ["fine-tuned", "scratch"])
+def test_a_backbone_that_learns_is_saved_with_its_heads(pictures, tmp_path, mode):
+    result = train_heads("prepared", mode=mode, epochs=1, seed=2, out=tmp_path, **QUICK)
+    assert result.history.lr == [1e-4]
+    state = load_file(tmp_path / "model.safetensors")
+    drawn = ThreeHeadVGG16("random", seed=2).state_dict()
+    assert state.keys() == drawn.keys()
+    assert not torch.equal(state["features.0.weight"], drawn["features.0.weight"])
+    assert not (tmp_path / "heads.safetensors").exists()
+
+
+def test_a_run_goes_on_in_its_folder(pictures, tmp_path):
+    whole = train_heads("prepared", epochs=2, views=2, out=tmp_path / "whole_run", **QUICK)
+    options = {"views": 2, "out": tmp_path / "stopped", **QUICK}
+    train_heads("prepared", epochs=1, **options)
+    again = train_heads("prepared", epochs=2, resume=True, **options)
+    assert again.loss == whole.loss
+    heads, expected = (
+        load_file(tmp_path / folder / "heads.safetensors") for folder in ("stopped", "whole_run")
+    )
+    assert all(torch.equal(value, heads[name]) for name, value in expected.items())
+    lines = (tmp_path / "stopped" / "log.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["epoch", "1", "2"]
+    with pytest.raises(ValueError, match=r"\(lr: expected 0.001, came 0.002\)"):
+        train_heads("prepared", epochs=2, resume=True, lr=0.002, **options)
+    with pytest.raises(ValueError, match=r"\(training data: expected"):
+        train_heads("prepared", epochs=2, resume=True, **options | {"views": 1})
+    with (
+        locked(tmp_path / "stopped"),
+        pytest.raises(RuntimeError, match="another process is training in"),
+    ):
+        train_heads("prepared", epochs=2, resume=True, **options)
+
+
+def test_options_reach_the_loop(pictures, monkeypatch):
+    seen = {}
+
+    def spy(*args, **options):
+        seen.update(options)
+        raise InterruptedError
+
+    monkeypatch.setattr(run, "fit", spy)
+    with pytest.raises(InterruptedError):
+        train_heads("prepared", epochs=1, class_weights="balanced", focal_gamma=2.0, **QUICK)
+    counts = np.bincount(pictures[0].labels[:, 1])
+    assert seen["class_weights"]["iso"].numpy() == pytest.approx(24 / (3 * counts))
+    assert (seen["focal_gamma"], seen["label_smoothing"], seen["lr"]) == (2.0, 0.0, 1e-3)
+    assert seen["checkpoints"] is None
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"mode": "thawed"}, "mode must be one of frozen, fine-tuned, scratch, got 'thawed'"),
+        ({"mode": "scratch", "weights": "camera"}, "begins with drawn weights.*from 'camera'"),
+        ({"class_weights": "fair"}, "class_weights must be None or \"balanced\", got 'fair'"),
+    ],
+)
+def test_modes_and_weights_that_there_are_none_of(options, words):
+    with pytest.raises(ValueError, match=words):
+        train_heads("prepared", **QUICK | options)

@@ -16,34 +16,62 @@ def train(
     ] = None,
     simulated: Annotated[int, typer.Option(min=32, max=MOST, help="Without a folder.")] = 1000,
     weights: Annotated[str, typer.Option(help="Backbone: imagenet, camera or random.")] = "camera",
+    mode: Annotated[
+        str, typer.Option(help="What learns: frozen (the heads), fine-tuned, scratch (all).")
+    ] = "frozen",
     epochs: Annotated[int, typer.Option(min=1)] = 12,
     batch_size: Annotated[int, typer.Option(min=1)] = 32,
     views: Annotated[int, typer.Option(min=1, help="Random crops cached per photograph.")] = 2,
-    lr: Annotated[float, typer.Option(min=1e-9, max=1, help="Adam's learning rate.")] = 1e-3,
+    lr: Annotated[
+        float | None,
+        typer.Option(min=1e-9, max=1, help="Adam's learning rate; 1e-3 if frozen, else 1e-4."),
+    ] = None,
+    class_weights: Annotated[
+        str | None, typer.Option(help="balanced: rare classes count as much as frequent ones.")
+    ] = None,
+    label_smoothing: Annotated[float, typer.Option(min=0, max=1, help="Chapter 10.")] = 0.0,
+    focal: Annotated[float, typer.Option(min=0, help="gamma of the focal loss.")] = 0.0,
+    precision: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
     how: Annotated[str, typer.Option(help="Split: stratified, random, grouped.")] = "stratified",
     seed: Annotated[int, typer.Option(min=0, max=2**63, help="Of split, crops, weights.")] = 0,
-    out: Annotated[Path, typer.Option(help="For history and trained heads.")] = Path("runs/last"),
+    out: Annotated[Path, typer.Option(help="For checkpoints, history, weights.")] = Path(
+        "runs/last"
+    ),
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run.")] = False,
 ) -> None:
-    """Train the three heads on a frozen VGG16 and compare them with guessing."""
+    """Train VGG16 with three heads and compare it with guessing.
+
+    A run can be stopped at any moment, and gone on with by the same command with --resume. Several
+    GPUs, or processes: torchrun --no-python --nproc-per-node 2 photopilot train FOLDER.
+    """
     from pp_lib.photos import simulated_photographs
     from pp_lib.train import train_heads
+    from pp_lib.train.processes import is_main_process
 
     try_out(out)
     folder = folder or simulated_photographs(simulated, seed=seed)
     result = train_heads(
         folder,
         weights=weights,
+        mode=mode,
         epochs=epochs,
         batch_size=batch_size,
         views=views,
         lr=lr,
+        class_weights=class_weights,
+        label_smoothing=label_smoothing,
+        focal_gamma=focal,
+        precision=precision,
         how=how,
         seed=seed,
         out=out,
+        resume=resume,
     )
-    typer.echo(f"frozen backbone: {weights}")
+    if not is_main_process():
+        return
+    typer.echo(f"{mode} backbone: {weights}")
     typer.echo(result.table())
-    typer.echo(f"history and heads in {out}")
+    typer.echo(f"history and {'heads' if mode == 'frozen' else 'weights'} in {out}")
 
 
 @app.command()

@@ -25,6 +25,7 @@ def data_fingerprint(data):
         return digest.hexdigest()
     rows = getattr(data.dataset, "rows", None)
     about = {"n": len(data.dataset), "batch_size": data.batch_size, "drop_last": data.drop_last}
+    about |= {"targets": getattr(data.dataset, "targets", None)}
     digest.update(json.dumps(about).encode())
     for row in rows or ():
         described = asdict(row) if is_dataclass(row) else row

@@ -1,10 +1,13 @@
 """A whole training run on a prepared folder: split, features, heads, verdict."""
 
 import json
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
+from safetensors.torch import save
 
 from pp_lib.photos.bins import HEADS
 from pp_lib.photos.dataset import loaders
@@ -14,9 +17,15 @@ from .checkpoint import save_heads
 from .evaluation import evaluate
 from .features import extract_features
 from .history import History
+from .log import write_history
 from .loop import fit
 from .metrics import summary
+from .objectives import balanced_class_weights
+from .processes import is_main_process
+from .safekeeping import held
 from .vgg16 import ThreeHeadVGG16
+
+MODES = ("frozen", "fine-tuned", "scratch")
 
 
 @dataclass(frozen=True)
@@ -72,60 +81,133 @@ def train_heads(
     folder,
     *,
     weights="imagenet",
+    mode="frozen",
     epochs=12,
     batch_size=32,
     views=2,
-    lr=1e-3,
+    lr=None,
     dropout=0.5,
+    class_weights=None,
+    label_smoothing=0.0,
+    focal_gamma=0.0,
+    precision="float32",
     size=128,
     how="stratified",
     seed=0,
     device=None,
     out=None,
+    resume=False,
     progress=True,
 ):
-    """Train the three heads on the features of a frozen VGG16.
+    """Train VGG16 with three heads on a prepared folder, and judge it.
 
     Parameters
     ----------
     folder : path
         Of `pp_lib.photos.prepare`.
+    weights : {"imagenet", "camera", "random"}
+        See `ThreeHeadVGG16`.
+    mode : {"frozen", "fine-tuned", "scratch"}
+        The backbone stays as it is, and the heads are trained on its cached features; or it learns
+        too, from weights that others have trained; or from drawn ones (``weights="random"``).
     views : int
         Random crops cached per training photograph; a validation photograph has one, the centre.
+        Only a frozen backbone has a cache: else every epoch draws new crops.
+    lr : float, optional
+        1e-3 with a frozen backbone, 1e-4 with one that learns.
+    class_weights : {"balanced"}, optional
+        Weigh classes as `balanced_class_weights` of the training photographs.
+    label_smoothing, focal_gamma, precision
+        See `fit`.
     size : int
         Side of a crop, pixels.
     seed : int
         Decides the split, the crops, the weights, the order and dropout.
     out : path, optional
-        Folder for ``history.json``, ``summary.json`` and ``heads.safetensors``.
+        Folder for ``history.json``, ``log.csv``, ``summary.json``, ``heads.safetensors`` (with a
+        backbone that learnt ``model.safetensors``: all weights) and ``checkpoints``.
+    resume : bool
+        Go on from the last checkpoint in `out`, if there is one. Cached features are not kept: they
+        are computed again, and the same only on the same device and number of threads.
 
     Returns
     -------
     TrainResult
+
+    Raises
+    ------
+    ValueError
+        For arguments and photographs that cannot be trained with; when `out` holds a run that is
+        not finished, and `resume` is False or the run is another.
+    RuntimeError
+        When another process trains in `out`, and when stopped by Ctrl-C or SIGTERM.
     """
-    model = ThreeHeadVGG16(weights, dropout=dropout, seed=seed)
+    _check_mode(mode, weights, class_weights)
+    lr = lr if lr is not None else (1e-3 if mode == "frozen" else 1e-4)
+    out = None if out is None else Path(out)
+    model = ThreeHeadVGG16(weights, mode == "frozen", dropout=dropout, seed=seed)
     train_loader, val_loader = loaders(
         folder, batch_size=batch_size, size=size, how=how, rng=np.random.default_rng(seed)
     )
     common = {"seed": seed, "device": device, "progress": progress}
-    train = extract_features(model, train_loader, views=views, **common)
-    val = extract_features(model, val_loader, **common)
-    history = fit(model, train, val, epochs=epochs, batch_size=batch_size, lr=lr, **common)
+    with nullcontext() if out is None else held(out, "out"):
+        train, val = train_loader, val_loader
+        if mode == "frozen":
+            train = extract_features(model, train_loader, views=views, **common)
+            val = extract_features(model, val_loader, **common)
+        labels = torch.as_tensor(train_loader.dataset.labels)  # (n_train, 3)
+        history = fit(
+            model,
+            train,
+            val,
+            epochs=epochs,
+            batch_size=batch_size,
+            lr=lr,
+            class_weights=balanced_class_weights(labels) if class_weights else None,
+            label_smoothing=label_smoothing,
+            focal_gamma=focal_gamma,
+            precision=precision,
+            checkpoints=out and out / "checkpoints",
+            resume=resume,
+            **common,
+        )
+        checked = evaluate(model, val, precision=precision, device=device)
+        result = _judge(history, checked, labels, n_val=len(val_loader.dataset))
+        if out is not None and is_main_process():
+            _write(out, model, result)
+    return result
 
-    checked = evaluate(model, val, device=device)
-    judged = summary(checked.labels.numpy(), checked.predicted.numpy(), train.labels.numpy())
+
+def _check_mode(mode, weights, class_weights):
+    if mode not in MODES:
+        raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
+    if mode == "scratch" and weights != "random":
+        raise ValueError(
+            'mode "scratch" begins with drawn weights: choose weights "random", or mode '
+            f'"fine-tuned" to go on from {weights!r}'
+        )
+    if class_weights not in (None, "balanced"):
+        raise ValueError(f'class_weights must be None or "balanced", got {class_weights!r}')
+
+
+def _judge(history, checked, labels, *, n_val):
+    judged = summary(checked.labels.numpy(), checked.predicted.numpy(), labels.numpy())
     entropy = judged.pop("sum")["entropy"]
-    result = TrainResult(
+    return TrainResult(
         history=history,
         heads={name: judged[name] | {"loss": checked.head_loss[name]} for name in HEADS},
         loss=checked.loss,
         entropy=entropy,
-        n_train=len(train_loader.dataset),
-        n_val=len(val_loader.dataset),
+        n_train=len(labels),
+        n_val=n_val,
     )
-    if out is not None:
-        out = Path(out)
+
+
+def _write(out, model, result):
+    if model.frozen:
         save_heads(model, out / "heads.safetensors")
-        for name, values in {"history": history.to_dict(), "summary": result.summary()}.items():
-            write_atomically(out / f"{name}.json", (json.dumps(values, indent=2) + "\n").encode())
-    return result
+    else:  # heads mean nothing without the backbone that learnt with them
+        write_atomically(out / "model.safetensors", save(model.state_dict()))
+    write_history(out, result.history)
+    values = json.dumps(result.summary(), indent=2) + "\n"
+    write_atomically(out / "summary.json", values.encode())

@@ -4,13 +4,14 @@ import json
 import os
 import shutil
 import warnings
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pp_lib.photos.journal import locked
 
 from .fingerprint import check_same_config
 from .log import write_history
+from .processes import is_main_process
 from .resume import (
     checkpoints,
     read_checkpoint,
@@ -42,10 +43,7 @@ def safekeeping(folder, run, make_config, *, epochs, resume, processes):
         yield _Nothing()
         return
     folder = Path(folder)
-    with (
-        _held(folder) if processes.is_main else nullcontext(),
-        stop_gently() as stop,
-    ):
+    with held(folder, "checkpoints"), stop_gently() as stop:
         config = make_config()
         found = _last_whole(folder)
         if found and resume:
@@ -110,15 +108,17 @@ class _Keeper:
 
 
 @contextmanager
-def _held(folder):
+def held(folder, name):
+    """Hold a folder for training, in the main process; `name` is that of the caller's argument."""
     with ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(locked(folder, doing="training in"))
+            if is_main_process():
+                stack.enter_context(locked(folder, doing="training in"))
         except OSError as error:
             came = f"{folder} ({error.strerror or error})"
             raise ValueError(
-                f"checkpoints must be a folder to write in, got {came}: name another"
+                f"{name} must be a folder to write in, got {came}: name another"
             ) from error
         yield
 
