@@ -13,7 +13,8 @@ from torch.nn.utils import fuse_conv_bn_eval
 from torchvision.models import vgg16, vgg16_bn
 
 from pp_lib.photos.bins import HEADS
-from pp_lib.train.vgg16 import check_images, draw_convolutions
+from pp_lib.train.backbones import draw_convolutions
+from pp_lib.train.three_heads import check_images
 
 
 class CameraNet(nn.Module):

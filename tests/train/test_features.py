@@ -110,7 +110,8 @@ def test_a_feature_set_refuses_what_does_not_fit():
         {"features": torch.zeros(2, 4, 1, 1, dtype=torch.int64)},
         {"features": torch.zeros(3, 4, 1, 1)},
         {"labels": torch.zeros(2, 2, dtype=torch.int64)},
-        {"labels": torch.zeros(2, 3)},
+        {"labels": torch.zeros(2, 3, dtype=torch.int32)},
+        {"labels": torch.zeros(2, 1)},
         {"photo": torch.arange(3)},
     ):
         with pytest.raises(ValueError, match="must be"):

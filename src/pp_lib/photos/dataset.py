@@ -16,12 +16,15 @@ from torchvision.transforms import v2
 from pp_lib.photos.bins import HEADS
 from pp_lib.photos.manifest import Row, read_manifest
 from pp_lib.photos.splits import split
+from pp_lib.photos.stops import settings_in_stops
 
 __all__ = ["PhotoDataset", "eval_transform", "loaders", "split", "train_transform"]
 
 # of ImageNet's training pictures, RGB in 0..1: what VGG16's weights were trained with
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+TARGETS = ("classes", "stops")
 
 
 @contextmanager
@@ -46,41 +49,51 @@ class PhotoDataset(Dataset):
         Some of its manifest's rows. None: all.
     transform : callable, optional
         From a (3, H, W) uint8 tensor to what an item shall hold. None: that tensor.
+    targets : {"classes", "stops"}
+        What is to be learnt: a class for each head, or the setting in stops, for a regressor.
 
     Attributes
     ----------
     rows : list of Row
     labels : (N, 3) int64 ndarray
-        Classes in the order of `HEADS`.
+        Classes in the order of `HEADS`, whatever the targets.
+    stops : (N, 3) float64 ndarray
+        The settings in stops (`pp_lib.photos.stops`), in that order.
     """
 
-    def __init__(self, folder, rows=None, transform=None):
-        self.folder = Path(folder)
+    def __init__(self, folder, rows=None, transform=None, *, targets="classes"):
+        if targets not in TARGETS:
+            raise ValueError(f"targets must be one of {', '.join(TARGETS)}, got {targets!r}")
+        self.folder, self.targets = Path(folder), targets
         self.rows: list[Row] = list(read_manifest(folder) if rows is None else rows)
         self.transform = transform
         labels = np.array([row.labels for row in self.rows], dtype=np.int64)
         self.labels = labels.reshape(-1, len(HEADS))  # (N, 3), also for N = 0
+        stops = [list(settings_in_stops(row).values()) for row in self.rows]
+        self.stops = np.array(stops, dtype=np.float64).reshape(-1, len(HEADS))
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, index):
-        """Give (image, {"aperture": int, "iso": int, "shutter": int}).
+        """Give (image, {"aperture": int, "iso": int, "shutter": int}), or floats for stops.
 
         `index` may be a pair (index, seed): then the transform's randomness is that seed's, and
         torch's own generator is left as it was.
         """
         index, seed = index if isinstance(index, tuple) else (index, None)
-        row = self.rows[index]
-        image = self._read(row)
+        image = self.picture(index)
         if self.transform is not None:
             with nullcontext() if seed is None else seeded_on_cpu(seed):
                 image = self.transform(image)
-        return image, dict(zip(HEADS, row.labels, strict=True))
+        y = self.labels if self.targets == "classes" else self.stops
+        return image, dict(zip(HEADS, y[index].tolist(), strict=True))
 
-    def _read(self, row: Row) -> torch.Tensor:
+    def picture(self, index: int) -> torch.Tensor:
+        """Give a photograph as `prepare` kept it, (3, H, W) uint8, without the transform."""
         from PIL import Image
 
+        row = self.rows[index]
         try:
             with Image.open(self.folder / row.image) as image:
                 pixels = np.array(image.convert("RGB"))  # (H, W, 3)
@@ -179,6 +192,7 @@ def loaders(
     how: str = "stratified",
     rng: np.random.Generator,
     num_workers: int = 0,
+    targets: str = "classes",
 ) -> tuple[DataLoader, DataLoader]:
     """Give a training and a validation loader for a prepared folder, split 80 : 20.
 
@@ -197,11 +211,13 @@ def loaders(
         Decides the split and, epoch by epoch, the order and the augmentation.
     num_workers : int
         Processes that read images; they change nothing but the speed.
+    targets : {"classes", "stops"}
+        See `PhotoDataset`.
 
     Returns
     -------
     train, val : torch.utils.data.DataLoader
-        Batches of (B, 3, size, size) float32 and {head: (B,) int64}.
+        Batches of (B, 3, size, size) float32 and {head: (B,) int64}, or float64 for stops.
 
     Raises
     ------
@@ -213,8 +229,9 @@ def loaders(
     rows = read_manifest(folder)
     groups = [f"{row.make} {row.model}" for row in rows] if how == "grouped" else None
     train_index, val_index = split(rows, how=how, rng=rng, groups=groups)
-    train = PhotoDataset(folder, [rows[i] for i in train_index], train_transform(size))
-    val = PhotoDataset(folder, [rows[i] for i in val_index], eval_transform(size))
+    train_rows, val_rows = ([rows[i] for i in index] for index in (train_index, val_index))
+    train = PhotoDataset(folder, train_rows, train_transform(size), targets=targets)
+    val = PhotoDataset(folder, val_rows, eval_transform(size), targets=targets)
     order = _ShuffledAndSeeded(len(train), rng.spawn(1)[0])
     # a generator of their own: DataLoader would draw each epoch's worker seed from torch's global
     # one, even where nothing uses it

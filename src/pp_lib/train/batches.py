@@ -5,7 +5,7 @@ from torch.utils.data import DataLoader
 
 from pp_lib.photos.bins import HEADS
 
-from .features import FeatureSet
+from .features import FeatureSet, stack_labels
 
 
 def check_data(model, data, name, batch_size=None):
@@ -23,6 +23,7 @@ def check_data(model, data, name, batch_size=None):
                 "cached features cannot train the backbone: pass loaders of photographs, or "
                 "freeze it with model.set_frozen(True)"
             )
+        _check_targets(model, data.labels.is_floating_point(), name)
         check_labels(data.labels, name)
         return -(-n // batch_size) if batch_size else 1
     if not isinstance(data, DataLoader):
@@ -32,11 +33,27 @@ def check_data(model, data, name, batch_size=None):
             f"{name} gives no batch: {len(data.dataset)} photographs, batch size "
             f"{data.batch_size}, drop_last {data.drop_last}; choose a smaller batch size"
         )
+    if (targets := getattr(data.dataset, "targets", None)) is not None:
+        _check_targets(model, targets == "stops", name)
     return len(data)
 
 
+def _check_targets(model, in_stops, name):
+    outputs = getattr(model, "outputs", "classes")
+    if in_stops != (outputs == "stops"):
+        targets = "stops" if in_stops else "classes"
+        raise ValueError(
+            f"{name} has {targets} for labels, but the model's heads answer {outputs}: build the "
+            f'model with outputs="{targets}", or the data with targets="{outputs}"'
+        )
+
+
 def check_labels(y, name):
-    """Raise ValueError when a label lies outside its head's classes; y is (B, 3)."""
+    """Raise ValueError when a label is no class of its head, or no finite setting; y is (B, 3)."""
+    if y.is_floating_point():
+        if not torch.isfinite(y).all():
+            raise ValueError(f"{name}: settings in stops must be finite, got others")
+        return
     for j, (head, bins) in enumerate(HEADS.items()):
         low, high = int(y[:, j].min()), int(y[:, j].max())
         if low < 0 or high >= bins.n_classes:
@@ -46,9 +63,10 @@ def check_labels(y, name):
 
 
 def batches(data, batch_size, device, order=None):
-    """Give (x, y) on the device, y (B, 3) int64; cached features shuffled if `order` is given.
+    """Give (x, y) on the device; cached features shuffled if `order` is given.
 
-    The last batch may be smaller: no photograph is left out.
+    y is (B, 3): int64 classes, or float32 settings in stops. The last batch may be smaller: no
+    photograph is left out.
     """
     if isinstance(data, FeatureSet):
         n = len(data)
@@ -60,14 +78,14 @@ def batches(data, batch_size, device, order=None):
         missing = [name for name in HEADS if name not in y]
         if missing:
             raise ValueError(f"batch {number} has no label for {', '.join(missing)}")
-        y = torch.stack([y[name] for name in HEADS], dim=1).long()  # (B, 3)
+        y = stack_labels(y)  # (B, 3)
         check_labels(y, f"batch {number}")
         # channels-last is the order of pixels in which convolutions are fastest
         yield x.to(device, memory_format=torch.channels_last), y.to(device)
 
 
 def forward(model, data, x, precision):
-    """Give the logits: through the whole model, or through the heads if x is cached features."""
+    """Give the answers: through the whole model, or through the heads if x is cached features."""
     call = model.forward_from_features if isinstance(data, FeatureSet) else model
     with torch.autocast(x.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
         return call(x)

@@ -11,7 +11,7 @@ from pp_lib.photos.files import write_atomically
 
 from .features import backbone_sha256
 
-_PARTS = ("shared.", "heads.")
+_PARTS = ("shared.", "heads.", "centre")
 
 
 def save_heads(model, path):
@@ -26,6 +26,8 @@ def save_heads(model, path):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {
+        "backbone": model.backbone,
+        "outputs": model.outputs,
         "weights": model.weights,
         "seed": json.dumps(model.seed),
         "backbone_sha256": backbone_sha256(model),
@@ -48,6 +50,12 @@ def load_heads(model, path):
         trained on another backbone. The model is then left as it was.
     """
     metadata, state = _read(path)
+    about = _about(metadata)
+    if (about["backbone"], about["outputs"]) != (model.backbone, model.outputs):
+        raise ValueError(
+            f"{path} holds heads for {about['outputs']} on the backbone {about['backbone']}, the "
+            f"model's are for {model.outputs} on {model.backbone}: build the model as the file says"
+        )
     expected = {name: tuple(v.shape) for name, v in _head_state(model).items()}
     found = {name: tuple(v.shape) for name, v in state.items()}
     if found != expected:
@@ -65,9 +73,20 @@ def load_heads(model, path):
 
 
 def read_heads_metadata(path):
-    """Give ``weights``, ``seed`` and ``classes`` of a file of `save_heads`, to build its model."""
-    metadata, _ = _read(path)
+    """Give what a file of `save_heads` says of its model, to build it.
+
+    Returns
+    -------
+    dict
+        ``backbone``, ``outputs``, ``weights``, ``seed`` and ``classes``.
+    """
+    return _about(_read(path)[0])
+
+
+def _about(metadata):
     return {
+        "backbone": metadata.get("backbone", "vgg16"),  # before others there was only this one
+        "outputs": metadata.get("outputs", "classes"),
         "weights": metadata.get("weights"),
         "seed": json.loads(metadata.get("seed", "null")),
         "classes": json.loads(metadata.get("classes", "{}")),

@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 
 from pp_lib.photos.bins import HEADS
 from pp_lib.photos.dataset import seeded_on_cpu
+from pp_lib.photos.stops import classes_of_settings
 
 from .device import choose_device
 
@@ -24,10 +25,11 @@ class FeatureSet:
 
     Attributes
     ----------
-    features : torch.Tensor, (N * views, 512, h, w), bfloat16 unless asked otherwise
+    features : torch.Tensor, (N * views, channels, h, w), bfloat16 unless asked otherwise
         First one view of all photographs, then the next view of all.
-    labels : torch.Tensor of int64, (N * views, 3)
-        One column a head, in the order of ``HEADS``.
+    labels : torch.Tensor, (N * views, 3)
+        One column a head, in the order of ``HEADS``: classes, int64, or settings in stops,
+        floating.
     photo : torch.Tensor of int64, (N * views,)
         Which photograph of the data set each row shows.
     """
@@ -40,12 +42,13 @@ class FeatureSet:
         n = len(self.features)
         if self.features.ndim != 4 or not self.features.is_floating_point():
             raise ValueError(
-                f"features must be (N, 512, h, w) floating, "
+                f"features must be (N, channels, h, w) floating, "
                 f"got {tuple(self.features.shape)} {self.features.dtype}"
             )
-        if self.labels.shape != (n, len(HEADS)) or self.labels.dtype != torch.int64:
+        is_target = self.labels.dtype == torch.int64 or self.labels.is_floating_point()
+        if self.labels.shape != (n, len(HEADS)) or not is_target:
             raise ValueError(
-                f"labels must be ({n}, {len(HEADS)}) int64, "
+                f"labels must be ({n}, {len(HEADS)}), int64 classes or floating stops, "
                 f"got {tuple(self.labels.shape)} {self.labels.dtype}"
             )
         if self.photo.shape != (n,):
@@ -53,6 +56,11 @@ class FeatureSet:
 
     def __len__(self):
         return len(self.features)
+
+    @property
+    def classes(self):
+        """Give the classes, (N * views, 3) int64, also where the labels are settings in stops."""
+        return classes_of(self.labels)
 
 
 def extract_features(
@@ -71,11 +79,12 @@ def extract_features(
 
     Parameters
     ----------
-    model : ThreeHeadVGG16
+    model : ThreeHeads
         Its ``features`` are used, in evaluation mode; the model itself is not changed.
     data : Dataset or DataLoader
-        Items ``(image (3, H, W), {"aperture": int, "iso": int, "shutter": int})``. Of a loader
-        only its data set and number of workers are used: features keep the data set's order.
+        Items ``(image (3, H, W), {"aperture": int, "iso": int, "shutter": int})``, or with
+        floats, settings in stops. Of a loader only its data set and number of workers are used:
+        features keep the data set's order.
     views : int
         How often each photograph is read. With a random transform each reading is another view.
     batch_size : int, optional
@@ -126,8 +135,8 @@ def extract_features(
             )
             for x, y in loader:
                 x = x.to(device, dtype, memory_format=torch.channels_last)  # (B, 3, H, W)
-                features.append(backbone(x).contiguous().cpu())  # (B, 512, h, w)
-                labels.append(torch.stack([y[name] for name in HEADS], dim=1).long())  # (B, 3)
+                features.append(backbone(x).contiguous().cpu())  # (B, channels, h, w)
+                labels.append(stack_labels(y))  # (B, 3)
                 bar.update(len(x))
     return FeatureSet(
         features=torch.cat(features),
@@ -150,8 +159,21 @@ class _Seeded(Dataset):
             return self.data[i]
 
 
+def stack_labels(y):
+    """Give (B, 3) of {head: (B,)}: int64 for classes, float32 for settings in stops."""
+    y = torch.stack([y[name] for name in HEADS], dim=1)
+    return y.float() if y.is_floating_point() else y.long()
+
+
+def classes_of(labels):
+    """Give classes, (N, 3) int64, of labels that are classes or settings in stops."""
+    if not labels.is_floating_point():
+        return labels
+    return torch.from_numpy(classes_of_settings(labels.double().cpu().numpy()))
+
+
 def backbone_sha256(model):
-    """Hash the weights of the backbone: features and heads only fit the one they were made on."""
+    """Hash the backbone's weights and buffers: features and heads only fit those they came of."""
     digest = hashlib.sha256()
     for name, value in model.features.state_dict().items():
         digest.update(name.encode())

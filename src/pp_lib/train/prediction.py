@@ -24,7 +24,7 @@ from pp_lib.photos.files import PHOTO_SUFFIXES, UnusablePhoto, is_raw
 from .checkpoint import _read, load_heads, read_heads_metadata
 from .crops import standardise
 from .repository import CAMERA_HEADS, recorded_run, repository_file
-from .vgg16 import ThreeHeadVGG16
+from .three_heads import ThreeHeads
 
 CROP = 128  # pixels
 _HALVED_FROM = 2 * 256  # pixels: `prepare`, unasked, develops larger RAW at half size
@@ -178,7 +178,8 @@ def track_record(heads=None):
 
 @cache
 def _published():
-    features, heads = ThreeHeadVGG16("camera").features, _read(repository_file(CAMERA_HEADS))[1]
+    features = ThreeHeads("vgg16", "camera").features
+    heads = _read(repository_file(CAMERA_HEADS))[1]
 
     def model(x):
         z = features(x).mean(dim=(2, 3))  # (B, 3, H, W) -> (B, 512, h, w) -> (B, 512)
@@ -196,7 +197,10 @@ def _trained(heads):
             f"heads must be of `photopilot train` and know the classes {today}, got {heads} with "
             f"{about['classes'] or 'none'}: train again, or leave heads out for the project's own"
         )
-    return load_heads(ThreeHeadVGG16(about["weights"], seed=about["seed"] or 0), heads).eval()
+    if about["outputs"] != "classes":
+        raise ValueError(f"heads must answer classes, got {heads}, which answers in stops")
+    model = ThreeHeads(about["backbone"], about["weights"], seed=about["seed"] or 0)
+    return load_heads(model, heads).eval()
 
 
 def _predict_one(model, photo, number):
@@ -222,7 +226,7 @@ def _from_file(model, path, source):
     try:
         photo = develop(path)
         halved = is_raw(path) and min(photo.shape[:2]) >= _HALVED_FROM
-        if halved and isinstance(model, ThreeHeadVGG16):
+        if halved and isinstance(model, ThreeHeads):
             photo = develop(path, half_size=True)
     except UnusablePhoto as error:
         return Prediction(source, {}, reason=f"{error.reason}: {error.detail}")

@@ -1,30 +1,46 @@
-"""Where the 13 convolutions come from: ImageNet, or the project's own photographs."""
+"""Where a backbone's weights come from: ImageNet, or the project's own photographs."""
 
 import hashlib
 import http.client
 
 import safetensors.torch
-from torchvision.models import VGG16_Weights
+from torchvision.models import get_model_weights
 
 from . import repository
 
 
-def imagenet_features():
-    """Give torchvision's ImageNet weights of the convolutions, a download on first use.
+def imagenet_features(backbone="vgg16"):
+    """Give torchvision's ImageNet weights of a backbone, a download on first use.
+
+    Parameters
+    ----------
+    backbone : str
+        As torchvision calls the model.
+
+    Returns
+    -------
+    dict of torch.Tensor
+        Without the classifier, under the names of `make_backbone`'s parameters and buffers.
 
     Raises
     ------
     RuntimeError
         When they cannot be had, for instance without a network.
     """
+    published = get_model_weights(backbone).IMAGENET1K_V1
     try:
-        state = VGG16_Weights.IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True)
+        state = published.get_state_dict(progress=True, check_hash=True)
     except (OSError, http.client.HTTPException, RuntimeError) as error:
+        own = 'weights="camera" (the project\'s own) or ' if backbone == "vgg16" else "weights="
         raise RuntimeError(
-            f"the ImageNet weights cannot be had from {VGG16_Weights.IMAGENET1K_V1.url} ({error}); "
-            'without a network choose weights="camera" (the project\'s own) or "random"'
+            f"the ImageNet weights cannot be had from {published.url} ({error}); "
+            f'without a network choose {own}"random"'
         ) from error
-    return {k.removeprefix("features."): v for k, v in state.items() if k.startswith("features.")}
+    if any(name.startswith("features.") for name in state):
+        return {
+            k.removeprefix("features."): v for k, v in state.items() if k.startswith("features.")
+        }
+    return {k: v for k, v in state.items() if not k.startswith("fc.")}  # ResNets
 
 
 def camera_weights_path():
@@ -33,7 +49,7 @@ def camera_weights_path():
 
 
 def camera_features():
-    """Give the project's own weights: a checkout's file, or else a download.
+    """Give the project's own weights of VGG16: a checkout's file, or else a download.
 
     Raises
     ------
