@@ -75,7 +75,7 @@ class Handler(BaseHTTPRequestHandler):
         self.answer()
 
     def answer(self):
-        fivek, path = self.server.fivek, unquote(self.path)
+        fivek, path = self.server.fivek, unquote(self.path.partition("?")[0])
         with fivek.lock:
             fivek.log.append((time.monotonic(), self.command, path, dict(self.headers)))
             will = fivek.will.get(path, []) if self.command == "GET" else []
@@ -209,6 +209,17 @@ def without_length(cut=None):
         handler.close_connection = True
 
     return act
+
+
+def endless(handler, path):
+    """Say no length, and never end."""
+    handler.head(200, {"Connection": "close"})
+    while True:
+        handler.wfile.write(b"II*\0" * 10_000)
+
+
+def moved(handler, path):
+    handler.head(302, {"Location": handler.path + "?here", "Content-Length": 0})
 
 
 def html(handler, path):

@@ -39,7 +39,8 @@ def photographs(tmp_path_factory):
 
 
 @pytest.fixture
-def server(photographs):
+def server(photographs, monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with fivek_server.serving() as (fivek, base):
         fivek.hold(photographs)
         fivek.base = base

@@ -67,7 +67,7 @@ def fetch(
 
     options = {"seed": seed, "accept_licence": ask, "base": base, "connections": connections}
     # a stop from outside ends as Ctrl-C does: nothing half done has a whole file's name
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         if prepare is None:
             report = fetch_only(n, out, **options)
@@ -77,6 +77,8 @@ def fetch(
     except KeyboardInterrupt:
         typer.secho("photopilot: stopped; the same command goes on", fg="red", err=True)
         raise typer.Exit(130) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
     raise typer.Exit(int(bool(report.failed)))
 
 

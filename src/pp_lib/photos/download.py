@@ -15,6 +15,9 @@ from pp_lib.photos.courtesy import (
 )
 from pp_lib.photos.part import Part, Version
 
+LARGEST_TEXT = 10_000_000  # bytes; the longer list has some 50 kB
+LARGEST = 2_000_000_000  # bytes; ten times the DNG of the largest sensor
+
 
 def user_agent() -> str:
     """Give who we are, so that the people who run the server know whom to ask."""
@@ -86,16 +89,12 @@ class Download:
 
         return self.courtesy.persist(_last(address), attempt)
 
-    def text(self, address: str, limit: int = 10_000_000) -> bytes:
+    def text(self, address: str) -> bytes:
         """Give a small file's content."""
 
         def attempt():
             with self._answer("GET", address) as response:
-                content = b""
-                for chunk in self._chunks(response):
-                    content += chunk
-                    if len(content) > limit:
-                        raise NotFetched("wrong answer", f"more than {limit:,} bytes of text")
+                content = b"".join(self._chunks(response, LARGEST_TEXT))
                 is_told = {"content-length", "transfer-encoding"} & {*response.headers}
                 if not is_told and not content.endswith(b"\n"):
                     raise TryAgain("wrong answer", "no length, and no end of the last line")
@@ -103,15 +102,14 @@ class Download:
 
         return self.courtesy.persist(_last(address), attempt)
 
-    def version(self, address: str) -> Version | None:
-        """Ask, once, which version of a file is there and how long; None if that is not told."""
-        self.courtesy.check()
-        try:
+    def version(self, address: str) -> Version:
+        """Ask which version of a file is there, and how long it is."""
+
+        def attempt():
             with self._answer("HEAD", address) as response:
-                version = Version.of(response.headers, address)
-        except NotFetched:
-            return None
-        return None if version.length is None else version
+                return Version.of(response.headers, address)
+
+        return self.courtesy.persist(_last(address), attempt)
 
     def hang_up(self) -> None:
         """End it all: threads that wait for a silent server wake up."""
@@ -146,9 +144,13 @@ class Download:
         except httpx.TransportError as error:
             raise TryAgain("no connection", f"{type(error).__name__}: {error}") from error
 
-    def _chunks(self, response):
+    def _chunks(self, response, limit: int):
+        n_bytes = 0
         for chunk in response.iter_raw():  # as they come: a chunk that waits to be full may be lost
             self.courtesy.check()
+            n_bytes += len(chunk)
+            if n_bytes > limit:
+                raise NotFetched("wrong answer", f"more than {limit:,} bytes, and no end")
             yield chunk
 
     def _receive(self, address: str, part: Part) -> Version:
@@ -179,8 +181,10 @@ class Download:
                     raise TryAgain("wrong answer", f"expected the bytes from {size:,} on, {said}")
                 part.note(version)
             if version.length is not None:
+                if version.length > LARGEST:
+                    raise NotFetched("wrong answer", f"it is said to have {version.length:,} bytes")
                 self.make_room(version.length - part.size)
-            part.append(self._chunks(response))
+            part.append(self._chunks(response, LARGEST - part.size))
         if version.length is not None and part.size != version.length:
             came = f"{part.size:,} bytes came, expected {version.length:,}"
             if part.size > version.length:

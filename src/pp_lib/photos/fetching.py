@@ -100,9 +100,15 @@ class Fetching:
         """Say how many bytes there are in all, from the lengths of a few; refuse if no room."""
         lengths = []
         for entry in missing[:: max(1, -(-len(missing) // LOOKED_AT))]:
-            version = self.download.version(photo_address(self.base, entry.name))
-            if version is not None:
-                lengths.append(version.length)
+            try:
+                version = self.download.version(photo_address(self.base, entry.name))
+            except NotFetched as why:
+                if why.reason == "not there":
+                    continue
+                break  # it is busy, or does not answer such questions
+            if version.length is None:
+                break
+            lengths.append(version.length)
         if not lengths:
             return None
         mean = sum(lengths) / len(lengths)
@@ -133,7 +139,8 @@ class Fetching:
                 self._fetch(entry)
                 self._n_failures_in_a_row = 0
         except NotFetched as why:
-            self._n_failures_in_a_row += why.reason in _OF_THE_LINE
+            with self._lock:
+                self._n_failures_in_a_row += why.reason in _OF_THE_LINE
             return why
         if self.then is not None:
             self.then.take(entry.file)
@@ -164,7 +171,9 @@ class Fetching:
         """Give the version of a file that is whole although no journal says so, else None."""
         if entry.file in self.journal.rows or not path.is_file():
             return None
-        version = self.download.version(address)
-        if version is None or version.length != path.stat().st_size or why_not_opened(path):
+        try:
+            version = self.download.version(address)
+        except NotFetched:
             return None
-        return version
+        is_it = version.length == path.stat().st_size and why_not_opened(path) is None
+        return version if is_it else None

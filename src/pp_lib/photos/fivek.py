@@ -15,7 +15,6 @@ import numpy as np
 
 BASE = "https://data.csail.mit.edu/graphics/fivek"
 MIRROR = "PHOTOPILOT_FIVEK"  # environment variable: another server with the same paths
-PHOTOGRAPHS = 5_000  # in the collection, as its page says
 
 LONGEST_NAME = 200  # bytes; a file system takes 255, and we put suffixes behind it
 # what no file system of today takes, and what would lead out of the folder: separators, a drive

@@ -32,10 +32,11 @@ class Version:
     def of(cls, headers, address: str) -> "Version":
         """Read it off the headers of an answer that holds the whole file."""
         length = headers.get("content-length", "")
+        validators = (headers.get(name, "") for name in ("etag", "last-modified"))
         return cls(
             address,
-            headers.get("etag", ""),
-            headers.get("last-modified", ""),
+            # what we could not send back, character by character, is of no use
+            *(text if text.isascii() and text.isprintable() else "" for text in validators),
             int(length) if length.isascii() and length.isdigit() else None,
         )
 
