@@ -14,7 +14,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 PAGES := book/_build/html
-BOOK_SOURCES = $(wildcard chapters/*.ipynb) $(shell find book -type f -not -path 'book/_build/*' -not -name '*.pyc')
+BOOK_SOURCES = $(wildcard chapters/*.ipynb benchmarks/results.json benchmarks/rows.py) $(shell find book -type f -not -path 'book/_build/*' -not -name '*.pyc')
 
 .PHONY: help book test test-library test-chapters lint notebooks train bench clean
 
