@@ -181,17 +181,23 @@ def ignore_range(handler, path):
     whole()(handler, path)
 
 
-def partial(content_range, shift=0):
-    """Answer 206 with a Content-Range of one's own, and bytes from `shift` beside the right."""
+def partial(content_range, shift=0, most=None):
+    """Answer 206 with a Content-Range of one's own, and bytes from `shift` beside the right.
+
+    As many as would make the whole as long as it should be, or at most `most`.
+    """
 
     def act(handler, path):
         content = handler.server.fivek.files[path]
         begin = int(re.fullmatch(r"bytes=(\d+)-", handler.headers.get("Range", "bytes=0-"))[1])
-        rest = content[begin + shift :]
+        rest = content[begin + shift :][: len(content) - begin][:most]
         headers = {"Content-Length": len(rest)}
         if content_range:
             span = content_range.format(
-                begin=begin + shift, last=len(content) - 1, n=len(content), more=len(content) + 9
+                begin=begin + shift,
+                last=begin + shift + len(rest) - 1,
+                n=len(content),
+                more=len(content) + 9,
             )
             headers["Content-Range"] = span
         handler.head(206, handler.about(path) | headers)

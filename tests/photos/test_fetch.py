@@ -198,6 +198,18 @@ def test_it_goes_on_where_it_stopped(get, server, photographs, tmp_path):
     assert files(tmp_path / "out") == expected(photographs, 1)
 
 
+def test_a_range_may_end_early(get, server, photographs, tmp_path):
+    """A server may give less than was asked for (RFC 9110, 14.2)."""
+    server.will[photo_path(FIRST)] = [
+        fivek_server.short(3000),
+        fivek_server.partial("bytes {begin}-{last}/{n}", most=1000),
+    ]
+    get(1)
+    ranges = [entry[3].get("Range") for entry in server.asked(FIRST)]
+    assert ranges == [None, "bytes=3000-", "bytes=4000-"]
+    assert files(tmp_path / "out") == expected(photographs, 1)
+
+
 def test_an_earlier_runs_part_is_gone_on_with(get, server, photographs, tmp_path):
     server.will[photo_path(FIRST)] = [fivek_server.short(3000)] + 3 * [fivek_server.status(503)]
     report = get(1)
