@@ -95,8 +95,8 @@ def test_two_kills_change_no_bit(whole_run, tmp_path):
 
 @pytest.mark.long
 def test_twenty_kills_change_no_bit(tmp_path):
-    run_through(tmp_path / "whole_run", 400)
-    killed_often(tmp_path / "killed", 400, 20, 0.8, told)
+    run_through(tmp_path / "whole_run", 200)
+    killed_often(tmp_path / "killed", 200, 20, 0.8, told)
     assert result(tmp_path / "killed") == result(tmp_path / "whole_run")
 
 

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, log_loss
 from torch.utils.data import DataLoader
 
-from pp_lib.train import EarlyStopping, History, ThreeHeadVGG16, evaluate, fit
+from pp_lib.train import (
+    EarlyStopping,
+    History,
+    ThreeHeadVGG16,
+    balanced_class_weights,
+    evaluate,
+    fit,
+    head_losses,
+)
 
 QUIET = {"device": "cpu", "progress": False}
 
@@ -284,3 +292,43 @@ def test_early_stopping_by_brute_force(losses, patience, min_delta):
 def test_early_stopping_refuses(arguments):
     with pytest.raises(ValueError, match="patience"):
         EarlyStopping(*arguments)
+
+
+def test_training_counts_as_validation_does(tiny, make_features):
+    """Of heads in stops too: an answer in the right class is right."""
+    generator = torch.Generator().manual_seed(0)
+    stops = torch.tensor([5.0, 2.0, 7.0]) + 2 * torch.randn(60, 3, generator=generator)
+    data = replace(make_features(60), labels=stops)
+    tiny.outputs = "stops"
+    tiny.heads = torch.nn.ModuleDict({name: torch.nn.Linear(4, 1) for name in tiny.heads})
+    for head, bias in zip(tiny.heads.values(), (5.0, 2.0, 7.0), strict=True):
+        torch.nn.init.constant_(head.bias, bias)
+    history = fit(tiny, data, data, epochs=1, batch_size=7, lr=1e-12, **QUIET)
+    for name, found in history.train_accuracy.items():
+        assert found == pytest.approx(history.val_accuracy[name])
+        assert 0.2 < found[0] < 1
+    assert history.train_loss[0] == pytest.approx(history.val_loss[0], rel=1e-5)  # float32
+    with pytest.raises(ValueError, match="are for classes, got labels in stops"):
+        fit(tiny, data, data, epochs=1, batch_size=7, focal_gamma=1.0, **QUIET)
+
+
+def test_options_change_what_is_asked_for_and_not_what_is_compared(make_tiny, make_features):
+    train, val = make_features(60), make_features(30, seed=1)
+    weights = balanced_class_weights(train.labels)
+    losses = []
+    for options in ({}, {"class_weights": weights}, {"label_smoothing": 0.2}, {"focal_gamma": 2.0}):
+        model = make_tiny()
+        expected = head_losses(model.forward_from_features(train.features), train.labels, **options)
+        history = fit(model, train, val, epochs=1, batch_size=60, lr=1e-12, **options, **QUIET)
+        assert history.train_loss[0] == pytest.approx(expected.sum().item(), rel=1e-6)
+        losses.append((history.train_loss[0], history.val_loss[0]))
+    assert len({loss for loss, _ in losses}) == 4
+    assert [loss for _, loss in losses] == pytest.approx([losses[0][1]] * 4, rel=1e-6)
+    with pytest.raises(ValueError, match="class_weights of iso must be 3"):
+        fit(model, train, val, epochs=1, class_weights=weights | {"iso": [1, 2]}, **QUIET)
+
+
+def test_one_program_can_train_in_both_precisions(make_tiny, make_features):
+    for precision in ("float32", "bfloat16", "float32"):
+        fit(make_tiny(), make_features(40), make_features(20), epochs=1, precision=precision,
+            **QUIET)  # fmt: skip

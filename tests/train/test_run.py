@@ -60,11 +60,13 @@ def test_a_backbone_that_learns_is_saved_with_its_heads(pictures, tmp_path, mode
     assert not (tmp_path / "heads.safetensors").exists()
 
 
-def test_a_run_goes_on_in_its_folder(pictures, tmp_path):
+def test_a_run_goes_on_in_its_folder(pictures, tmp_path, monkeypatch):
     whole = train_heads("prepared", epochs=2, views=2, out=tmp_path / "whole_run", **QUICK)
     options = {"views": 2, "out": tmp_path / "stopped", **QUICK}
     train_heads("prepared", epochs=1, **options)
-    again = train_heads("prepared", epochs=2, resume=True, **options)
+    with monkeypatch.context() as patch:  # the features are there: a call would raise
+        patch.setattr("pp_lib.train.feature_cache.extract_features", None)
+        again = train_heads("prepared", epochs=2, resume=True, **options)
     assert again.loss == whole.loss
     heads, expected = (
         load_file(tmp_path / folder / "heads.safetensors") for folder in ("stopped", "whole_run")
@@ -76,6 +78,12 @@ def test_a_run_goes_on_in_its_folder(pictures, tmp_path):
         train_heads("prepared", epochs=2, resume=True, lr=0.002, **options)
     with pytest.raises(ValueError, match=r"\(training data: expected"):
         train_heads("prepared", epochs=2, resume=True, **options | {"views": 1})
+    train_heads("prepared", epochs=1, **options)  # the features of two views again
+    train_heads("prepared", epochs=2, resume=True, **options)
+    kept = tmp_path / "stopped" / "checkpoints" / "validation-features.safetensors"
+    kept.write_bytes(kept.read_bytes()[:-1])
+    with pytest.warns(UserWarning, match="damaged.*computed again"):
+        assert train_heads("prepared", epochs=2, resume=True, **options).loss == whole.loss
     with (
         locked(tmp_path / "stopped"),
         pytest.raises(RuntimeError, match="another process is training in"),

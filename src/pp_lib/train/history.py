@@ -5,6 +5,9 @@ from dataclasses import asdict, dataclass, field
 import torch
 
 from pp_lib.photos.bins import HEADS
+from pp_lib.photos.stops import classes_of_predictions
+
+from .features import classes_of
 
 
 def _per_head():
@@ -96,10 +99,11 @@ class Tally:
 
 
 def count_right(outputs, y):
-    """Count right answers a head, and rows: (4,) int64. In stops, within half of one is right."""
+    """Count right answers a head, and rows, (4,) int64; in stops the class they lie in counts."""
     if y.is_floating_point():
-        answers = torch.stack([outputs[name].detach()[:, 0] for name in HEADS], dim=1)
-        right = (answers - y).abs() < 0.5
+        answers = torch.cat([outputs[name].detach() for name in HEADS], dim=1)  # (B, 3)
+        predicted = torch.from_numpy(classes_of_predictions(answers.float().cpu().numpy()))
+        right = (predicted == classes_of(y).cpu()).to(y.device)
     else:
         right = torch.stack([outputs[name].detach().argmax(dim=1) for name in HEADS], dim=1) == y
     rows = torch.full((1,), len(y), device=y.device)

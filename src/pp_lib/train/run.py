@@ -15,15 +15,14 @@ from pp_lib.photos.files import write_atomically
 
 from .checkpoint import save_heads
 from .evaluation import evaluate
-from .features import extract_features
+from .feature_cache import kept_features
 from .history import History
 from .log import write_history
 from .loop import fit
-from .metrics import summary
 from .objectives import balanced_class_weights
 from .processes import is_main_process
 from .safekeeping import held
-from .vgg16 import ThreeHeadVGG16
+from .three_heads import ThreeHeads
 
 MODES = ("frozen", "fine-tuned", "scratch")
 
@@ -80,6 +79,7 @@ class TrainResult:
 def train_heads(
     folder,
     *,
+    backbone="vgg16",
     weights="imagenet",
     mode="frozen",
     epochs=12,
@@ -99,14 +99,14 @@ def train_heads(
     resume=False,
     progress=True,
 ):
-    """Train VGG16 with three heads on a prepared folder, and judge it.
+    """Train a backbone with three heads on a prepared folder, and judge it.
 
     Parameters
     ----------
     folder : path
         Of `pp_lib.photos.prepare`.
-    weights : {"imagenet", "camera", "random"}
-        See `ThreeHeadVGG16`.
+    backbone, weights : str
+        See `ThreeHeads`.
     mode : {"frozen", "fine-tuned", "scratch"}
         The backbone stays as it is, and the heads are trained on its cached features; or it learns
         too, from weights that others have trained; or from drawn ones (``weights="random"``).
@@ -127,8 +127,8 @@ def train_heads(
         Folder for ``history.json``, ``log.csv``, ``summary.json``, ``heads.safetensors`` (with a
         backbone that learnt ``model.safetensors``: all weights) and ``checkpoints``.
     resume : bool
-        Go on from the last checkpoint in `out`, if there is one. Cached features are not kept: they
-        are computed again, and the same only on the same device and number of threads.
+        Go on from the last checkpoint in `out`, if there is one. Cached features are in
+        ``checkpoints`` too: computed again elsewhere they need not be the same to the last bit.
 
     Returns
     -------
@@ -145,7 +145,7 @@ def train_heads(
     _check_mode(mode, weights, class_weights)
     lr = lr if lr is not None else (1e-3 if mode == "frozen" else 1e-4)
     out = None if out is None else Path(out)
-    model = ThreeHeadVGG16(weights, mode == "frozen", dropout=dropout, seed=seed)
+    model = ThreeHeads(backbone, weights, mode == "frozen", dropout=dropout, seed=seed)
     train_loader, val_loader = loaders(
         folder, batch_size=batch_size, size=size, how=how, rng=np.random.default_rng(seed)
     )
@@ -153,8 +153,13 @@ def train_heads(
     with nullcontext() if out is None else held(out, "out"):
         train, val = train_loader, val_loader
         if mode == "frozen":
-            train = extract_features(model, train_loader, views=views, **common)
-            val = extract_features(model, val_loader, **common)
+            kept = [
+                out and out / "checkpoints" / f"{name}-features.safetensors"
+                for name in ("training", "validation")
+            ]
+            made_with = {"size": size, "seed": seed}
+            train = kept_features(kept[0], model, train_loader, made_with, views=views, **common)
+            val = kept_features(kept[1], model, val_loader, made_with, **common)
         labels = torch.as_tensor(train_loader.dataset.labels)  # (n_train, 3)
         history = fit(
             model,
@@ -172,7 +177,7 @@ def train_heads(
             **common,
         )
         checked = evaluate(model, val, precision=precision, device=device)
-        result = _judge(history, checked, labels, n_val=len(val_loader.dataset))
+        result = _judge(history, checked, labels, val_loader.dataset)
         if out is not None and is_main_process():
             _write(out, model, result)
     return result
@@ -190,8 +195,9 @@ def _check_mode(mode, weights, class_weights):
         raise ValueError(f'class_weights must be None or "balanced", got {class_weights!r}')
 
 
-def _judge(history, checked, labels, *, n_val):
-    judged = summary(checked.labels.numpy(), checked.predicted.numpy(), labels.numpy())
+def _judge(history, checked, labels, val):
+    # a data set that is not from a prepared folder may not know its settings, only their classes
+    judged = checked.summary(labels, getattr(val, "stops", None))
     entropy = judged.pop("sum")["entropy"]
     return TrainResult(
         history=history,
@@ -199,7 +205,7 @@ def _judge(history, checked, labels, *, n_val):
         loss=checked.loss,
         entropy=entropy,
         n_train=len(labels),
-        n_val=n_val,
+        n_val=len(val),
     )
 
 
