@@ -1,16 +1,24 @@
 """Other backbones by name: torchvision's layers, the same heads, the same rules."""
 
+import json
+
+import numpy as np
 import pytest
 import torch
 import torchvision.models
 from torch import nn
+from typer.testing import CliRunner
 
+from pp_lib.cli import app
+from pp_lib.photos import PhotoDataset, simulated_photographs
+from pp_lib.photos.dataset import eval_transform
 from pp_lib.train import (
     ThreeHeadVGG16,
     evaluate,
     extract_features,
     fit,
     load_heads,
+    predict,
     read_heads_metadata,
     save_heads,
 )
@@ -221,6 +229,32 @@ def test_imagenet_without_network_names_what_there_is(monkeypatch):
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", fail)
     with pytest.raises(RuntimeError, match='choose weights="random"'):
         ThreeHeads("resnet18", "imagenet")
+
+
+def test_the_command_trains_by_name_and_predicts(tmp_path):
+    folder = simulated_photographs(40)
+    out = tmp_path / "run"
+    options = ["--backbone", "resnet18", "--weights", "random", "--epochs", "2", "--views", "1"]
+    options += ["--how", "random", "--seed", "2", "--out", str(out)]
+    told = CliRunner().invoke(app, ["train", str(folder), *options])
+    assert told.exit_code == 0, told.output
+    assert "resnet18" in told.output
+    judged = json.loads((out / "summary.json").read_text())["heads"]["iso"]
+    assert {"macro_f1", "calibration_error", "stops_to_class", "loss"} <= set(judged)
+
+    picture = np.asarray(PhotoDataset(folder).picture(0).permute(1, 2, 0))
+    (answer,) = predict(picture, heads=out / "heads.safetensors")
+    about = read_heads_metadata(out / "heads.safetensors")
+    model = ThreeHeads(about["backbone"], about["weights"], seed=about["seed"]).eval()
+    load_heads(model, out / "heads.safetensors")
+    x = eval_transform(128)(torch.from_numpy(picture.copy()).permute(2, 0, 1))
+    with torch.no_grad():
+        expected = model(x[None])["iso"][0].softmax(dim=0)
+    np.testing.assert_allclose(answer.probabilities["iso"], expected, rtol=1e-4)
+
+    refused = CliRunner().invoke(app, ["train", str(folder), "--backbone", "resnet18"])
+    assert refused.exit_code != 0
+    assert "vgg16" in str(refused.exception)
 
 
 def test_features_of_another_backbone_are_refused(model):

@@ -15,7 +15,12 @@ def train(
         Path | None, typer.Argument(help="A prepared folder; simulated photographs if unset.")
     ] = None,
     simulated: Annotated[int, typer.Option(min=32, max=MOST, help="Without a folder.")] = 1000,
-    weights: Annotated[str, typer.Option(help="Backbone: imagenet, camera or random.")] = "camera",
+    backbone: Annotated[
+        str, typer.Option(help="vgg16, resnet18, efficientnet_b0 or convnext_tiny.")
+    ] = "vgg16",
+    weights: Annotated[
+        str, typer.Option(help="Of the backbone: imagenet, camera (vgg16 only) or random.")
+    ] = "camera",
     mode: Annotated[
         str, typer.Option(help="What learns: frozen (the heads), fine-tuned, scratch (all).")
     ] = "frozen",
@@ -39,7 +44,7 @@ def train(
     ),
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run.")] = False,
 ) -> None:
-    """Train VGG16 with three heads and compare it with guessing.
+    """Train a network with three heads and compare it with guessing.
 
     A run can be stopped at any moment, and gone on with by the same command with --resume. Several
     GPUs, or processes: torchrun --no-python --nproc-per-node 2 photopilot train FOLDER.
@@ -52,6 +57,7 @@ def train(
     folder = folder or simulated_photographs(simulated, seed=seed)
     result = train_heads(
         folder,
+        backbone=backbone,
         weights=weights,
         mode=mode,
         epochs=epochs,
@@ -69,7 +75,7 @@ def train(
     )
     if not is_main_process():
         return
-    typer.echo(f"{mode} backbone: {weights}")
+    typer.echo(f"{mode} backbone: {weights}{'' if backbone == 'vgg16' else f', {backbone}'}")
     typer.echo(result.table())
     typer.echo(f"history and {'heads' if mode == 'frozen' else 'weights'} in {out}")
 

@@ -7,6 +7,7 @@ from importlib import import_module
 
 # No module is called like a name in it: importing the module would put it in the name's place.
 _HOMES = {
+    "ThreeHeads": "three_heads",
     "ThreeHeadVGG16": "vgg16",
     "camera_weights_path": "weights",
     "recorded_run": "repository",
@@ -28,6 +29,12 @@ _HOMES = {
     "majority_accuracy": "metrics",
     "summary": "metrics",
     "wilson_interval": "metrics",
+    "macro_f1": "metrics",
+    "expected_calibration_error": "calibration",
+    "log_loss": "calibration",
+    "stops_error": "stops",
+    "stops_to_class": "stops",
+    "statistics_baseline": "baselines",
     "Prediction": "prediction",
     "predict": "prediction",
     "track_record": "prediction",
