@@ -18,7 +18,7 @@ PUBLISHED = {
     CAMERA_HEADS: "0bb8396136649ec83260359938effb578fd6053d23342eeee9ae20adc2d09365",
     "data/runs/camera.json": "dd079ec9bc11af6b87b41f137a587c4837681e500466eaae4d986c982f83a54f",
     "data/runs/random.json": "a6c2a1338c1e8ae26a5bc77b5f0ac6cf5347d55a3d06af5c87e8e426e0b48321",
-    "data/runs/backbone.json": "d8a8bc48f52d2376ce80907d7213f338548e4c4258a0e112e5f93cfe30d38fc9",
+    "data/runs/backbone.json": "337325b43e689d386395e6f7440ad38d02c18ea067ff58e06e9efe25b275712c",
 }
 
 
