@@ -4,7 +4,9 @@ The 20 kills: pytest -m long -s tests/photos/test_kill_prepare.py prints when ea
 """
 
 import csv
+import itertools
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +16,8 @@ import numpy as np
 import pytest
 
 SIZE = 64
-N_DNGS = 120
+N_DNGS, N_JPEGS = 120, 12
+N_USABLE = N_DNGS + N_JPEGS
 PREPARE = """
 import sys
 import exifread, rawpy, tqdm.auto, PIL.Image, PIL.PngImagePlugin
@@ -59,7 +62,7 @@ def photos(make, tmp_path_factory):
     ]
     for i in range(N_DNGS):
         write_dng(folder / f"{i:03d}.dng", originals[i % len(originals)])
-    for i in range(12):
+    for i in range(N_JPEGS):
         make.jpeg(folder / f"j{i}.jpg", image=make.pixels(80, 90, seed=i))
         (folder / f"noise{i}.nef").write_bytes(np.random.default_rng(i).bytes(500))
     make.jpeg(folder / "no_iso.jpg", make.settings(iso=None))
@@ -75,7 +78,7 @@ def undisturbed(photos, tmp_path_factory):
     assert process.wait() == 0
     seconds = time.perf_counter() - start
     with open(out / "manifest.csv", newline="") as stream:
-        assert len(list(csv.DictReader(stream))) == N_DNGS + 12
+        assert len(list(csv.DictReader(stream))) == N_USABLE
     return contents(out), seconds
 
 
@@ -83,46 +86,56 @@ def count_images(out):
     return len(list((out / "images").glob("[!.]*"))) if out.exists() else 0
 
 
-def kill_and_restart(photos, out, undisturbed, n_kills, rng):
-    """Kill runs at random moments until so many were struck; then let one end. Give the log."""
+def kill_and_restart(photos, base, undisturbed, n_kills, rng):
+    """Kill runs at random moments until so many were struck. Give the log.
+
+    After each kill a copy of what is left is run to its end; the next kill strikes the original,
+    up to four in a row, so that what kills leave behind adds up.
+    """
     expected, seconds = undisturbed
-    log = []
+    log, out, in_a_row, outs = [], None, 4, itertools.count()
     while len(log) < n_kills:
-        if len(log) % 4 == 0:  # from nothing again
-            out = out.with_name(f"out{len(log)}")
-        n_images = count_images(out)
-        moment_s = rng.uniform(0.0, 1.0) * seconds * (1.1 - n_images / (N_DNGS + 12))
+        if in_a_row == 4:
+            out, in_a_row = base / f"out{next(outs)}", 0
+        # what was in work is done apart at first, each in a process of its own: 1 s is for these
+        left_s = seconds * (1.1 - count_images(out) / N_USABLE) + (1.0 if in_a_row else 0.0)
+        moment_s = rng.uniform(0.0, left_s)
         process = started(photos, out)
         try:
             process.wait(moment_s)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
         complaint = process.communicate()[1].decode()
-        if process.returncode == 0:
-            assert contents(out) == expected  # it was done before the moment came: no kill
+        if process.returncode == 0:  # it was done before the moment came: no kill
+            assert contents(out) == expected
+            in_a_row = 4
             continue
         assert process.returncode == -signal.SIGKILL, complaint
+        in_a_row += 1
         n_images = count_images(out)
-        has_manifest = (out / "manifest.csv").exists()
         # a manifest that is there describes pictures that are all there
-        assert not has_manifest or n_images == N_DNGS + 12
-        log.append(f"kill {len(log) + 1:2d} after {moment_s:5.2f} s: {n_images:3d} images")
-        if len(log) % 4 == 0 or len(log) == n_kills:
-            run = subprocess.run(command(photos, out), capture_output=True, check=False)
-            assert run.returncode == 0, run.stderr.decode()
-            assert contents(out) == expected
-            log[-1] += "; run again to the end: the same bytes"
+        assert not (out / "manifest.csv").exists() or n_images == N_USABLE
+        copy = base / f"copy{len(log)}"
+        if out.exists():
+            shutil.copytree(out, copy)
+        run = subprocess.run(command(photos, copy), capture_output=True, check=False)
+        assert run.returncode == 0, run.stderr.decode()
+        assert contents(copy) == expected
+        log.append(
+            f"kill {len(log) + 1:2d}, {in_a_row} in a row, {moment_s:5.2f} s into the work: "
+            f"{n_images:3d} of {N_USABLE} images; run to the end: the same bytes"
+        )
     return log
 
 
 def test_three_kills(photos, undisturbed, tmp_path):
-    log = kill_and_restart(photos, tmp_path / "out", undisturbed, 3, np.random.default_rng(1))
+    log = kill_and_restart(photos, tmp_path, undisturbed, 3, np.random.default_rng(1))
     print("\n" + "\n".join(log))  # noqa: T201  for -s
 
 
 @pytest.mark.long
 def test_twenty_kills(photos, undisturbed, tmp_path):
-    log = kill_and_restart(photos, tmp_path / "out", undisturbed, 20, np.random.default_rng(20))
+    log = kill_and_restart(photos, tmp_path, undisturbed, 20, np.random.default_rng(20))
     print("\n" + "\n".join(log))  # noqa: T201  for -s
-    struck = [int(line.split(":")[1].split()[0]) for line in log]
-    assert len({n for n in struck if 0 < n < N_DNGS + 12}) >= 5  # most in the midst of the work
+    struck = [int(line.split(": ")[1].split()[0]) for line in log]
+    assert len({n for n in struck if 0 < n < N_USABLE}) >= 5  # most in the midst of the work
