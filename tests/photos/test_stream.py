@@ -2,12 +2,13 @@
 
 import importlib.util
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from pp_lib.photos import fetch, fetch_and_prepare, prepare, read_manifest, stream
+from pp_lib.photos import fetch, fetch_and_prepare, fetching, prepare, read_manifest, stream
 from pp_lib.photos.courtesy import Patience
 from pp_lib.photos.journal import locked
 
@@ -102,12 +103,32 @@ def test_photographs_are_prepared_while_others_come(get, server, tmp_path):
     seen = []
 
     def late(handler, path):
+        end = time.monotonic() + 60
+        while len(list(images.glob("a*.png"))) < 4 and time.monotonic() < end:
+            time.sleep(0.01)
         seen.append(len(list(images.glob("a*.png"))))
         fivek_server.behave(handler, path)
 
     server.will[photo_path("a0006")] = [late]
-    get(connections=1)
+    get(connections=1, patience=Patience(timeout_s=90))
     assert seen == [4]  # of the five before it, one is rejected
+
+
+def test_raws_that_are_to_be_deleted_do_not_pile_up(get, server, tmp_path, monkeypatch):
+    """Nothing is prepared until the first picture may be; so many files, and no more, wait."""
+    monkeypatch.setattr(fetching, "BEHIND", 1)
+    kept = []
+
+    def slow(job, original=stream.run_job):
+        if not kept:
+            time.sleep(1.5)  # for others to come, if they may
+        kept.append(len(raws(tmp_path / "out")))
+        return original(job)
+
+    monkeypatch.setattr(stream, "run_job", slow)
+    get(delete_raw=True, connections=1)
+    # one handed on; as it is, one more on the line and one that waits for the line
+    assert max(kept) <= 3
 
 
 def test_a_raw_goes_only_after_its_row_is_safe(get, server, tmp_path, monkeypatch):

@@ -4,7 +4,8 @@ import contextlib
 import errno
 import shutil
 import threading
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections import deque
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from pp_lib.photos.courtesy import NotFetched
@@ -12,9 +13,11 @@ from pp_lib.photos.download import Download
 from pp_lib.photos.fetched import FAILED, FETCHED, JOURNAL, Fetched, FetchJournal
 from pp_lib.photos.fivek import Entry, photo_address
 from pp_lib.photos.part import Part, Version, sha256_of, why_not_opened
+from pp_lib.photos.pool import n_cores
 
 PARTS = ".parts"
 KEPT_FREE = 100_000_000  # bytes of the disk that are not ours to fill
+BEHIND = 8  # files that may wait to be handed on before no more are fetched
 LOOKED_AT = 8  # files whose length is asked for, to say how much there is to come
 FAILURES_IN_A_ROW = 10  # then the server, or the line, is the trouble, and not the files
 _OF_THE_LINE = {"no connection", "server trouble"}
@@ -47,32 +50,49 @@ class Fetching:
         self.n_reused = len(chosen) - len(missing)
         came = sum(self._part(entry).size for entry in missing)
         total = self._look_ahead(missing, came)
-        failed = []
         self._bar = tqdm(
             desc="fetch", total=total, initial=came, unit="B", unit_scale=True, disable=not progress
         )
-        with self._bar, ThreadPoolExecutor(self.connections) as threads:
-            work = {threads.submit(self._one, entry): entry for entry in chosen}
-            try:
-                for future in as_completed(work):
-                    entry, why = work[future], future.result()
-                    if why is None:
-                        self.n_whole += 1
-                    else:
-                        failed.append((entry, why, photo_address(self.base, entry.name)))
-                    self._bar.set_postfix_str(f"{self.n_whole} of {len(chosen)} whole")
-            except BaseException as error:
-                self.download.hang_up()
-                for future in work:
-                    future.cancel()
-                if isinstance(error, OSError):
-                    done = f"{self.n_whole} of {len(chosen)} photographs are whole"
-                    message = f"{error.strerror or error} ({done}): put that right and run again"
-                    raise OSError(error.errno, message, str(self.out)) from error
-                raise
+        try:
+            with self._bar:
+                failed = self._work(chosen)
+        except OSError as error:
+            done = f"{self.n_whole} of {len(chosen)} photographs are whole"
+            message = f"{error.strerror or error} ({done}): put that right and run again"
+            raise OSError(error.errno, message, str(self.out)) from error
         self.journal.write(failed)
         with contextlib.suppress(OSError):  # not empty: parts of those that failed
             (self.out / PARTS).rmdir()
+        return failed
+
+    def _work(self, chosen: list[Entry]) -> list[tuple[Entry, NotFetched, str]]:
+        """Fetch in as many threads as connections, and hand on in as many as cores."""
+        waiting, fetching, handed, failed = deque(chosen), {}, {}, []
+        lines, cores = ThreadPoolExecutor(self.connections), ThreadPoolExecutor(n_cores())
+        with lines, cores:
+            try:
+                while waiting or fetching or handed:
+                    # one more than lines, so that none of them waits for us; and not so many
+                    # handed on that files which are to be deleted pile up
+                    while waiting and len(fetching) <= self.connections and len(handed) < BEHIND:
+                        entry = waiting.popleft()
+                        fetching[lines.submit(self._one, entry)] = entry
+                    finished, _ = wait([*fetching, *handed], return_when=FIRST_COMPLETED)
+                    for future in finished:
+                        is_handed, why = future in handed, future.result()
+                        entry = (handed if is_handed else fetching).pop(future)
+                        if why is not None:
+                            failed.append((entry, why, photo_address(self.base, entry.name)))
+                        elif self.then is not None and not is_handed:
+                            handed[cores.submit(self.then.take, entry.file)] = entry
+                        else:
+                            self.n_whole += 1
+                    self._bar.set_postfix_str(f"{self.n_whole} of {len(chosen)} whole")
+            except BaseException:
+                self.download.hang_up()
+                for future in [*fetching, *handed]:
+                    future.cancel()
+                raise
         return failed
 
     def _tidy(self) -> None:
@@ -113,8 +133,10 @@ class Fetching:
             return None
         mean = sum(lengths) / len(lengths)
         total = round(mean * len(missing))
-        at_once = self.connections if self.then is not None and self.then.delete_raw else None
-        self._make_room(round(mean * at_once) if at_once else total - came, about=True)
+        at_once = len(missing)
+        if self.then is not None and self.then.delete_raw:
+            at_once = min(at_once, self.connections + 1 + BEHIND)
+        self._make_room(round(mean * at_once) - came, about=True)
         return total
 
     def _make_room(self, n_bytes: int, about: bool = False) -> None:
@@ -130,7 +152,7 @@ class Fetching:
             )
 
     def _one(self, entry: Entry) -> NotFetched | None:
-        """Fetch one photograph, in a thread, and hand it on; give why it could not be had."""
+        """Fetch one photograph, in a thread; give why it could not be had."""
         try:
             if not self._is_done(entry):
                 if self._n_failures_in_a_row >= FAILURES_IN_A_ROW:
@@ -142,8 +164,6 @@ class Fetching:
             with self._lock:
                 self._n_failures_in_a_row += why.reason in _OF_THE_LINE
             return why
-        if self.then is not None:
-            self.then.take(entry.file)
         return None
 
     def _fetch(self, entry: Entry) -> None:

@@ -66,7 +66,7 @@ class Arrivals:
             return is_whole(self._job(source), self.journal)
 
     def take(self, source: str) -> None:
-        """Prepare a photograph that is whole, in the caller's thread, and delete it if wanted."""
+        """Prepare a photograph that is whole, in the caller's thread; delete it if wanted."""
         job = self._job(source)
         if not self.has(source):
             with self._lock:
