@@ -26,7 +26,7 @@ def run(out, *arguments, before=()):
 # 33 rows are four batches of 8 and one of 1, in which the second process has no row of its own
 @pytest.mark.parametrize(
     "arguments",
-    [("--weights",), pytest.param(("--kind", "loader", "--rows", "36"), marks=pytest.mark.long)],
+    [("--weights",), pytest.param(("--kind", "loader"), marks=pytest.mark.long)],
 )
 def test_two_processes_give_the_losses_of_one(tmp_path, arguments):
     alone, weights, _ = run(tmp_path / "one", *arguments)

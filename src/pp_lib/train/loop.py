@@ -146,6 +146,7 @@ def fit(
             "validation data": data_fingerprint(val),
         } | model_fingerprint(model)
 
+    part = processes.own_part(train)
     is_quiet = not (progress and processes.is_main)
     bar = tqdm(total=epochs * n_batches, desc="training", unit="batch", disable=is_quiet)
     safe = safekeeping(checkpoints, run, config, epochs=epochs, resume=resume, processes=processes)
@@ -158,8 +159,9 @@ def fit(
                 start, lr_now = time.perf_counter(), optimizer.param_groups[0]["lr"]
                 start -= run.seconds  # that the epoch took before it was stopped
                 model.train()
-                for x, y in run.rest_of_epoch(batches(train, batch_size, device, run.order)):
-                    x, y, counts = processes.share(x, y)
+                processes.align()
+                for x, y in run.rest_of_epoch(batches(part, batch_size, device, run.order)):
+                    x, y, counts = processes.share(x, y, run.batch)
                     outputs = ask(x)
                     losses = head_losses(outputs, y, **objective)  # (3,)
                     losses = processes.mean(losses, head_divisors(y, **weighting) * counts)

@@ -8,6 +8,7 @@ import os
 
 import torch
 from torch import nn
+from torch.utils.data import DataLoader
 
 from .device import choose_device
 
@@ -51,6 +52,7 @@ class Processes:
         self.is_main = self._accelerator.is_main_process
         self.device = device if self.n == 1 else self._accelerator.device
         self.backward = self._accelerator.backward
+        self._parts = None
 
     def prepare(self, model, optimizer, *, from_features):
         """Give what to call for the model's outputs, and the optimizer to step.
@@ -64,17 +66,39 @@ class Processes:
             self._accelerator.prepare_optimizer(optimizer, device_placement=False),
         )
 
-    def share(self, x, y):
-        """Give this process's rows of a batch, and whether they count.
+    def own_part(self, data):
+        """Give a loader that reads only this process's photographs of each batch; features as are.
+
+        Photographs under a seed each, as those of `pp_lib.photos.dataset.loaders`, look the same in
+        whichever process reads them.
+        """
+        if self.n == 1 or getattr(data, "batch_sampler", None) is None:
+            return data
+        self._parts = _Parts(data.batch_sampler, self._rank, self.n)
+        names = ("num_workers", "collate_fn", "pin_memory", "worker_init_fn", "generator")
+        options = {name: getattr(data, name) for name in names}
+        return DataLoader(data.dataset, batch_sampler=self._parts, **options)
+
+    def share(self, x, y, number):
+        """Give this process's rows of the batch of this number, and whether they count.
 
         A process for which no row is left takes the first, so that it still answers when gradients
         are averaged; that row is another's and must not count twice.
         """
         if self.n == 1:
             return x, y, True
+        if self._parts is not None:
+            return x, y, self._parts.counts[number - 1]
         counts = self._rank < len(y)
         rows = slice(self._rank, None, self.n) if counts else slice(1)
         return x[rows], y[rows], counts
+
+    def align(self):
+        """Give all processes the main one's random state: they must draw the same order."""
+        if self.n > 1:
+            from accelerate.utils import synchronize_rng_states
+
+            synchronize_rng_states(["torch"])
 
     def mean(self, losses, divisors):
         """Give the losses of the whole batch, (3,), from those of this process's share.
@@ -114,6 +138,23 @@ class Processes:
 
     def _sum(self, values):
         return self._accelerator.reduce(values.to(self.device), reduction="sum")
+
+
+class _Parts:
+    """Every n-th index of each batch; `counts` says of which batches one was left."""
+
+    def __init__(self, batches, rank, n):
+        self.batches, self.rank, self.n, self.counts = batches, rank, n, []
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __iter__(self):
+        self.counts.clear()
+        for batch in self.batches:
+            mine = list(batch)[self.rank :: self.n]
+            self.counts.append(bool(mine))
+            yield mine or list(batch)[:1]
 
 
 class _Ask(nn.Module):
