@@ -259,3 +259,14 @@ def test_find_photos_sorts_and_counts(make, tmp_path):
         (tmp_path / name).touch()
     (tmp_path / "README").touch()
     assert find_photos(tmp_path) == (["a.raw", "a/z.jpeg", "b.TIF"], {"without suffix": 1})
+
+
+def test_nothing_piles_up_with_the_photographs(make, tmp_path):
+    """What a photograph leaves behind in the process makes millions slow and large."""
+    import logging
+
+    for i in range(8):
+        make.jpeg(tmp_path / "photos" / f"{i}.jpg")
+    for _ in range(2):
+        prepare(tmp_path / "photos", tmp_path / "out", size=32, workers=1, progress=False)
+    assert len(logging.getLogger("exifread").handlers) <= 1

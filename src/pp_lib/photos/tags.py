@@ -10,8 +10,7 @@ def read_tags(path) -> dict[str, list]:
     """Give each tag's values as a plain list; an empty dict where there is no EXIF."""
     import exifread
 
-    # exifread logs "File format not recognized." as a warning; the verdict below says it better.
-    logging.getLogger("exifread").addHandler(logging.NullHandler())
+    _keep_quiet(logging.getLogger("exifread"))
     with open_photo(path) as stream:
         try:
             tags = exifread.process_file(stream, details=False)
@@ -25,6 +24,13 @@ def read_tags(path) -> dict[str, list]:
         values = getattr(tag, "values", tag)
         plain[name] = list(values) if isinstance(values, list | tuple) else [values]
     return plain
+
+
+def _keep_quiet(logger) -> None:
+    """Keep exifread's warnings from standard error: the verdict says it better."""
+    # one handler for all photographs: each more would be asked at every warning
+    if not any(isinstance(handler, logging.NullHandler) for handler in logger.handlers):
+        logger.addHandler(logging.NullHandler())
 
 
 def lookup(tags: dict, name: str) -> list:
