@@ -83,11 +83,13 @@ def main():
         train, val = as_loader(*train, 8, True), as_loader(*val, 8, False)
     model = Small(options.dropout)
 
-    add_up = TrainingState.rest_of_epoch
+    rest_of_epoch, gradient = TrainingState.rest_of_epoch, []
 
     def telling(run, batches):
-        for item in add_up(run, batches):
+        for item in rest_of_epoch(run, batches):
             say(f"{run.epoch} {run.batch}")
+            if (run.epoch, run.batch) == (1, 2):  # still that of the first step
+                gradient.extend(run.model.heads["iso"].weight.grad.flatten().tolist())
             yield item
 
     TrainingState.rest_of_epoch = telling
@@ -99,7 +101,9 @@ def main():
     )  # fmt: skip
     if is_main_process():
         save_file(model.state_dict(), options.out / "final.safetensors")
-        (options.out / "final.json").write_text(json.dumps(history.to_dict()))
+        (options.out / "final.json").write_text(
+            json.dumps(history.to_dict() | {"gradient": gradient})
+        )
 
 
 if __name__ == "__main__":
