@@ -122,7 +122,7 @@ def predict(photos, *, heads=None, progress=False):
         Files (RAW, JPEG, PNG, TIFF); developed (H, W, 3) uint8 arrays; uploaded files as
         `ipywidgets.FileUpload` gives them, with a "name" and a "content" of bytes.
     heads : path, optional
-        ``heads.safetensors`` of `train_heads`; RAW is then developed as `prepare` does it unasked.
+        A ``.safetensors`` of `train_heads`; RAW is then developed as `prepare` does it unasked.
         None: the project's own network with its own small heads, and RAW at full size.
     progress : bool
         Show a bar.
@@ -199,7 +199,8 @@ def _trained(heads):
         )
     if about["outputs"] != "classes":
         raise ValueError(f"heads must answer classes, got {heads}, which answers in stops")
-    model = ThreeHeads(about["backbone"], about["weights"], seed=about["seed"] or 0)
+    weights = "random" if about["whole"] else about["weights"]  # the file may bring its own
+    model = ThreeHeads(about["backbone"], weights, seed=about["seed"] or 0)
     return load_heads(model, heads).eval()
 
 

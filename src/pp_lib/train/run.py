@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save
 
 from pp_lib.photos.bins import HEADS
 from pp_lib.photos.dataset import loaders
@@ -210,10 +209,8 @@ def _judge(history, checked, labels, val):
 
 
 def _write(out, model, result):
-    if model.frozen:
-        save_heads(model, out / "heads.safetensors")
-    else:  # heads mean nothing without the backbone that learnt with them
-        write_atomically(out / "model.safetensors", save(model.state_dict()))
+    # heads mean nothing without a backbone that learnt with them: then the file holds it too
+    save_heads(model, out / f"{'heads' if model.frozen else 'model'}.safetensors")
     write_history(out, result.history)
     values = json.dumps(result.summary(), indent=2) + "\n"
     write_atomically(out / "summary.json", values.encode())
