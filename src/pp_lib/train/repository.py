@@ -19,7 +19,7 @@ PUBLISHED = {
     "data/runs/camera.json": "dd079ec9bc11af6b87b41f137a587c4837681e500466eaae4d986c982f83a54f",
     "data/runs/random.json": "a6c2a1338c1e8ae26a5bc77b5f0ac6cf5347d55a3d06af5c87e8e426e0b48321",
     "data/runs/backbone.json": "337325b43e689d386395e6f7440ad38d02c18ea067ff58e06e9efe25b275712c",
-    "data/runs/limits.json": "9a42853e8d85b345b89903c2d7d1cb26e8e19e1d0da74425e873e353bb873769",
+    "data/runs/limits.json": "a76f8dd7c1b09daa35bc815f6b2452d8d76168d5e5276e769528d66a25560036",
 }
 
 
