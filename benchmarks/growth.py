@@ -188,7 +188,7 @@ def measure(quick=False, sizes=None, workers=None):
             rows.append(
                 row(
                     f"{name}, {n:,} photographs, {workers} processes or threads",
-                    f"not measured: multiplied from {sizes[-1]:,}; {gib:.1f} GiB a process likewise",
+                    f"not measured: multiplied from {sizes[-1]:,}; so {gib:.1f} GiB a process",
                     ours=hours,
                     unit="h",
                 )

@@ -31,6 +31,7 @@ SCRIPTS = (
 NOT_BENCHMARKS = {"rows", "run"}
 PACKAGES = ("numpy", "scipy", "torch", "torchvision", "rawpy", "pillow", "scikit-learn")
 LIMIT_S = 1200
+BUSY = 1.0  # processes that want a core before anything is measured
 
 
 def measure_here(script, quick, out):
@@ -92,6 +93,8 @@ def main():
     from rows import exit_status, table
 
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    if load is not None and load > BUSY:
+        print(f"the machine is busy (load {load:.1f}): what is measured now is not for the record")
     rows, absent, failed, seconds = [], {}, {}, {}
     for script in options.only or SCRIPTS:
         answer, seconds[script] = measured(script, options.quick)

@@ -57,9 +57,11 @@ def machine_of(results):
     cores = f"{machine['cores']} core" + "s" * (machine["cores"] != 1)
     python = versions.pop("python")
     packages = ", ".join(f"{name} {version}" for name, version in versions.items())
+    load = machine["load_before"]
+    busy = f" The machine was busy with other work (load {load:.1f})." if load and load > 1 else ""
     return (
         f"Measured on {results['date']}, in one run, on {cores} ({machine['cpu']}){memory}, {gpu}; "
-        f"Python {python}, {packages}."
+        f"Python {python}, {packages}.{busy}"
     )
 
 

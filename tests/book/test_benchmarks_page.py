@@ -72,8 +72,14 @@ def test_a_run_is_shown_as_it_was(build):
     text = page.get_text(" ", strip=True)
     for words in ("2030-01-02", "3 cores", "Abacus 2", "7.5 GiB", "without a GPU", "Python 3.99.1"):
         assert words in text
+    assert "busy" not in text
     assert "gpu.py gave no rows: no GPU here." in text
     assert "adam.py failed: it ended with status 1." in text
+
+
+def test_a_busy_machine_is_told(extension):
+    busy = FACTS | {"machine": FACTS["machine"] | {"load_before": 6.25}}
+    assert "busy with other work (load 6.2)" in extension("benchmarks").machine_of(busy)
 
 
 def test_without_results_the_page_says_how_to_make_them(build):
