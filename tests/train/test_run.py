@@ -1,6 +1,8 @@
 """A whole run: what it writes down, and that it can be read again."""
 
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from scipy.stats import entropy
 from torch.utils.data import DataLoader
 
 from pp_lib.photos.journal import locked
-from pp_lib.train import ThreeHeadVGG16, load_heads, read_heads_metadata, run, train_heads
+from pp_lib.train import ThreeHeadVGG16, load_heads, loop, read_heads_metadata, run, train_heads
 
 QUICK = {"weights": "random", "batch_size": 8, "device": "cpu", "progress": False}
 
@@ -81,6 +83,22 @@ def test_a_run_goes_on_in_its_folder(pictures, tmp_path, monkeypatch):
         pytest.raises(RuntimeError, match="another process is training in"),
     ):
         train_heads("prepared", epochs=2, resume=True, **options)
+
+
+def test_an_unfinished_run_is_not_begun_anew(pictures, tmp_path, monkeypatch):
+    def stopped(model, *args, **options):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return evaluate(model, *args, **options)
+
+    evaluate = loop.evaluate
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "evaluate", stopped)
+        with pytest.raises(RuntimeError, match="stopped after epoch 1, all saved in"):
+            train_heads("prepared", epochs=2, out=tmp_path, **QUICK)
+    assert not (tmp_path / "heads.safetensors").exists()
+    monkeypatch.setattr("pp_lib.train.feature_cache.extract_features", None)  # not even tried
+    with pytest.raises(ValueError, match="not finished.*00001-0000000.*resume=True"):
+        train_heads("prepared", epochs=2, out=tmp_path, **QUICK | {"batch_size": 4})
 
 
 def test_options_reach_the_loop(pictures, monkeypatch):

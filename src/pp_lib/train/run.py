@@ -20,7 +20,7 @@ from .log import write_history
 from .loop import fit
 from .objectives import balanced_class_weights
 from .processes import is_main_process
-from .safekeeping import held
+from .safekeeping import held, refuse_unfinished
 from .three_heads import ThreeHeads
 
 MODES = ("frozen", "fine-tuned", "scratch")
@@ -124,7 +124,8 @@ def train_heads(
         Decides the split, the crops, the weights, the order and dropout.
     out : path, optional
         Folder for ``history.json``, ``log.csv``, ``summary.json``, ``heads.safetensors`` (with a
-        backbone that learnt ``model.safetensors``: all weights) and ``checkpoints``.
+        backbone that learnt ``model.safetensors``: all weights) and ``checkpoints`` (the last two;
+        of VGG16 0.4 GB, of a backbone that learns 0.9 GB).
     resume : bool
         Go on from the last checkpoint in `out`, if there is one. Cached features are in
         ``checkpoints`` too: computed again elsewhere they need not be the same to the last bit.
@@ -150,6 +151,8 @@ def train_heads(
     )
     common = {"seed": seed, "device": device, "progress": progress}
     with nullcontext() if out is None else held(out, "out"):
+        if out is not None:
+            refuse_unfinished(out / "checkpoints", resume)  # before hours of features
         train, val = train_loader, val_loader
         if mode == "frozen":
             kept = [

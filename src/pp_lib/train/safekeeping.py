@@ -45,10 +45,9 @@ def safekeeping(folder, run, make_config, *, epochs, resume, processes):
     folder = Path(folder)
     with held(folder, "checkpoints"), stop_gently() as stop:
         config = make_config()
-        found = _last_whole(folder)
+        found = refuse_unfinished(folder, resume)
         if found and resume:
             check_same_config(found[2]["config"], config, folder)
-        _check_may_go_on(folder, found, resume)
         processes.wait()  # all have read before the main process changes anything
         if processes.is_main:
             _tidy(folder, found if resume else None)
@@ -146,12 +145,21 @@ def _last_whole(folder):
     return None
 
 
-def _check_may_go_on(folder, found, resume):
+def refuse_unfinished(folder, resume):
+    """Raise ValueError if that folder holds a run to be gone on with, and that was not asked for.
+
+    Returns
+    -------
+    tuple, or None
+        Path, files and state of the last checkpoint that is whole, if there is one.
+    """
+    found = _last_whole(folder)
     if found and not resume and not json.loads(found[2]["history"])["stop_reason"]:
         raise ValueError(
             f"{folder} holds a run that is not finished ({found[0].name}): go on with it with "
             "resume=True (photopilot train --resume), delete it, or name another folder"
         )
+    return found
 
 
 def _tidy(folder, found):
