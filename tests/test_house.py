@@ -14,7 +14,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 WORKSHOP_MODULES = sorted(WORKSHOP.rglob("*.py"))
 LONGEST_MODULE = 260  # "about 250 lines": one sitting
 # lines of code; docstrings, comments and blank lines do not count
-LARGEST_LIBRARY = 6600
+LARGEST_LIBRARY = 7900
 LARGEST_WORKSHOP = 600
 # The library does without the workshop; one command leads there.
 LEAD_TO_THE_WORKSHOP = {"cli/network.py"}
@@ -115,9 +115,9 @@ def test_the_workshop_stays_small():
     [
         ("import pp_lib", {"torch", "matplotlib", "sklearn", "scipy", "rawpy"}),
         ("import pp_lib.camera", {"torch", "matplotlib", "sklearn", "rawpy"}),
-        ("import pp_lib.photos", {"torch", "matplotlib", "sklearn", "rawpy", "exifread"}),
-        ("import pp_lib.train", {"torch", "matplotlib", "sklearn"}),
-        ("import pp_lib.cli", {"torch", "matplotlib", "sklearn", "rawpy"}),
+        ("import pp_lib.photos", {"torch", "matplotlib", "sklearn", "rawpy", "exifread", "httpx"}),
+        ("import pp_lib.train", {"torch", "matplotlib", "sklearn", "accelerate"}),
+        ("import pp_lib.cli", {"torch", "matplotlib", "sklearn", "rawpy", "httpx", "accelerate"}),
     ],
 )
 def test_imports_are_cheap(statement, heavy):

@@ -21,9 +21,10 @@ from pathlib import Path
 
 import pytest
 
-from pp_lib.photos import download, fetch, fetching, part
-from pp_lib.photos.courtesy import Courtesy, Patience, TryAgain
-from pp_lib.photos.fetch import LicenceNotAcceptedError
+from pp_lib.photos import fetch
+from pp_lib.photos.fivek import download, fetching, part
+from pp_lib.photos.fivek.courtesy import Courtesy, Patience, TryAgain
+from pp_lib.photos.fivek.fetch import LicenceNotAcceptedError
 from pp_lib.photos.journal import locked
 
 _spec = importlib.util.spec_from_file_location(

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pp_lib.photos.courtesy import Patience, content_range, http_date, retry_after_s
-from pp_lib.photos.fivek import (
+from pp_lib.photos.fivek.courtesy import Patience, content_range, http_date, retry_after_s
+from pp_lib.photos.fivek.lists import (
     BASE,
     Entry,
     base_address,
@@ -21,7 +21,7 @@ from pp_lib.photos.fivek import (
     parse_names,
     photo_address,
 )
-from pp_lib.photos.part import Version
+from pp_lib.photos.fivek.part import Version
 
 NAMES = ["a0001-jmac_DSC1459", "a0002-dgw_005", "a0005-jn_2007_05_10__564", "a0006 with space"]
 

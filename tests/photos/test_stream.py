@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pp_lib.photos import fetch, fetch_and_prepare, fetching, prepare, read_manifest, stream
-from pp_lib.photos.courtesy import Patience
+from pp_lib.photos import fetch, fetch_and_prepare, prepare, read_manifest
+from pp_lib.photos.fivek import fetching, stream
+from pp_lib.photos.fivek.courtesy import Patience
 from pp_lib.photos.journal import locked
 
 _spec = importlib.util.spec_from_file_location(

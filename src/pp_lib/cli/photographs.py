@@ -52,8 +52,8 @@ def fetch(
     fit: Annotated[str, typer.Option(help="As in `prepare`.")] = "crop",
 ) -> None:
     """Fetch photographs of MIT-Adobe FiveK; stop at any moment, run again to go on."""
-    from pp_lib.photos.fetch import fetch as fetch_only
-    from pp_lib.photos.stream import fetch_and_prepare
+    from pp_lib.photos.fivek import fetch as fetch_only
+    from pp_lib.photos.fivek import fetch_and_prepare
 
     if delete_raw and prepare is None:
         raise ValueError("--delete-raw goes with --prepare: without it nothing would be left")

@@ -5,12 +5,11 @@ from importlib import import_module
 from pp_lib.photos.bins import APERTURE, HEADS, ISO, SHUTTER, Bins, labels, nominal_stop
 from pp_lib.photos.develop import develop
 from pp_lib.photos.exif import ExposureRecord, read_exposure
-from pp_lib.photos.fetch import FetchReport, fetch
 from pp_lib.photos.files import REASONS, UnusablePhoto
+from pp_lib.photos.fivek import FetchReport, fetch, fetch_and_prepare
 from pp_lib.photos.manifest import Row, read_manifest
 from pp_lib.photos.prepare import PrepareReport, prepare
 from pp_lib.photos.simulated import simulated_photographs
-from pp_lib.photos.stream import fetch_and_prepare
 
 # these need torch or scikit-learn, which preparing photographs does not
 _LAZY = dict.fromkeys(("PhotoDataset", "eval_transform", "loaders", "train_transform"), "dataset")

@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pp_lib.photos.courtesy import NotFetched
-from pp_lib.photos.download import Download
 from pp_lib.photos.files import write_atomically
-from pp_lib.photos.fivek import LICENCES, Entry, Licence, merge, parse_names
+from pp_lib.photos.fivek.courtesy import NotFetched
+from pp_lib.photos.fivek.download import Download
+from pp_lib.photos.fivek.lists import LICENCES, Entry, Licence, merge, parse_names
 from pp_lib.photos.manifest import write_table
 
 FOLDER, ACCEPTED = "licences", "accepted.csv"

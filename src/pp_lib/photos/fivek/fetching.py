@@ -8,11 +8,11 @@ from collections import deque
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from pp_lib.photos.courtesy import NotFetched
-from pp_lib.photos.download import Download
-from pp_lib.photos.fetched import FAILED, FETCHED, JOURNAL, Fetched, FetchJournal
-from pp_lib.photos.fivek import Entry, photo_address
-from pp_lib.photos.part import Part, Version, sha256_of, why_not_opened
+from pp_lib.photos.fivek.courtesy import NotFetched
+from pp_lib.photos.fivek.download import Download
+from pp_lib.photos.fivek.fetched import FAILED, FETCHED, JOURNAL, Fetched, FetchJournal
+from pp_lib.photos.fivek.lists import Entry, photo_address
+from pp_lib.photos.fivek.part import Part, Version, sha256_of, why_not_opened
 from pp_lib.photos.pool import n_cores
 
 PARTS = ".parts"

@@ -12,8 +12,8 @@ import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from pp_lib.photos.courtesy import content_range
 from pp_lib.photos.files import UnusablePhoto, open_photo, open_raw, write_atomically
+from pp_lib.photos.fivek.courtesy import content_range
 from pp_lib.photos.job import DECODER_TIMEOUT_S
 
 _BEGINNINGS = (b"II*\0", b"MM\0*")  # TIFF, and so DNG
@@ -164,6 +164,6 @@ def _why_not_opened_apart(path) -> str | None:
 
 
 def _apart_command(path) -> list[str]:
-    code = "import sys; from pp_lib.photos.part import why_not_opened as why; "
+    code = "import sys; from pp_lib.photos.fivek.part import why_not_opened as why; "
     code += "sys.stdout.write(why(sys.argv[1]) or '')"
     return [sys.executable, "-c", code, str(path)]

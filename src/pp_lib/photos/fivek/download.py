@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
-from pp_lib.photos.courtesy import (
+from pp_lib.photos.fivek.courtesy import (
     NOT_NOW,
     Courtesy,
     NotFetched,
@@ -13,7 +13,7 @@ from pp_lib.photos.courtesy import (
     http_date,
     retry_after_s,
 )
-from pp_lib.photos.part import Part, Version
+from pp_lib.photos.fivek.part import Part, Version
 
 LARGEST_TEXT = 10_000_000  # bytes; the longer list has some 50 kB
 LARGEST = 2_000_000_000  # bytes; ten times the DNG of the largest sensor

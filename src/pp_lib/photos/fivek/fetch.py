@@ -5,9 +5,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pp_lib.photos.courtesy import Courtesy, Patience
-from pp_lib.photos.download import Download, open_client
-from pp_lib.photos.fetched import (
+from pp_lib.photos.fivek.courtesy import Courtesy, Patience
+from pp_lib.photos.fivek.download import Download, open_client
+from pp_lib.photos.fivek.fetched import (
     FAILED,
     FETCHED,
     FOLDER,
@@ -16,8 +16,8 @@ from pp_lib.photos.fetched import (
     note_accepted,
     read_lists,
 )
-from pp_lib.photos.fetching import PARTS, Fetching
-from pp_lib.photos.fivek import Entry, base_address, choose
+from pp_lib.photos.fivek.fetching import PARTS, Fetching
+from pp_lib.photos.fivek.lists import Entry, base_address, choose
 from pp_lib.photos.journal import locked
 
 CONNECTIONS = 4

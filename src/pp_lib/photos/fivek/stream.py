@@ -9,8 +9,8 @@ import os
 import threading
 from pathlib import Path
 
-from pp_lib.photos.fetch import FetchReport, fetch
 from pp_lib.photos.find import photo_id
+from pp_lib.photos.fivek.fetch import FetchReport, fetch
 from pp_lib.photos.job import Job, Outcome, run_job
 from pp_lib.photos.journal import Journal, code_fingerprint, locked
 from pp_lib.photos.manifest import MANIFEST, REJECTED
