@@ -10,6 +10,19 @@ import torch
 from .features import FeatureSet
 
 
+def run_config(model, train, val, options):
+    """Give what a run is known by, as plain data: its options, hashes of its data and model."""
+    weights = options["class_weights"]
+    if weights is not None:
+        weights = {head: torch.as_tensor(w).tolist() for head, w in weights.items()}
+    return (
+        options
+        | {"class_weights": weights}
+        | {"training data": data_fingerprint(train), "validation data": data_fingerprint(val)}
+        | model_fingerprint(model)
+    )
+
+
 def data_fingerprint(data):
     """Give a hash of the data that decides what is learnt.
 

@@ -10,7 +10,7 @@ from .batches import batches, check_data
 from .device import seeded
 from .evaluation import evaluate
 from .features import FeatureSet
-from .fingerprint import data_fingerprint, model_fingerprint
+from .fingerprint import run_config
 from .history import count_right
 from .objectives import check_objective, head_divisors, head_losses
 from .processes import Processes
@@ -128,28 +128,30 @@ def fit(
         model, optimizer, from_features=isinstance(train, FeatureSet)
     )
 
-    def config():  # all that decides what comes out, but the number of epochs
-        return {
-            "lr": lr,
-            "batch_size": batch_size if isinstance(train, FeatureSet) else train.batch_size,
-            "plateau_patience": plateau_patience,
-            "plateau_factor": plateau_factor,
-            "stop_patience": stop_patience,
-            "min_delta": min_delta,
-            "class_weights": class_weights
-            and {h: torch.as_tensor(w).tolist() for h, w in class_weights.items()},
-            "label_smoothing": label_smoothing,
-            "focal_gamma": focal_gamma,
-            "precision": precision,
-            "seed": seed,
-            "training data": data_fingerprint(train),
-            "validation data": data_fingerprint(val),
-        } | model_fingerprint(model)
-
+    options = {  # all that decides what comes out, but the number of epochs
+        "lr": lr,
+        "batch_size": batch_size if isinstance(train, FeatureSet) else train.batch_size,
+        "plateau_patience": plateau_patience,
+        "plateau_factor": plateau_factor,
+        "stop_patience": stop_patience,
+        "min_delta": min_delta,
+        "class_weights": class_weights,
+        "label_smoothing": label_smoothing,
+        "focal_gamma": focal_gamma,
+        "precision": precision,
+        "seed": seed,
+    }
     part = processes.own_part(train)
     is_quiet = not (progress and processes.is_main)
     bar = tqdm(total=epochs * n_batches, desc="training", unit="batch", disable=is_quiet)
-    safe = safekeeping(checkpoints, run, config, epochs=epochs, resume=resume, processes=processes)
+    safe = safekeeping(
+        checkpoints,
+        run,
+        lambda: run_config(model, train, val, options),
+        epochs=epochs,
+        resume=resume,
+        processes=processes,
+    )
     weighting = {"class_weights": class_weights, "focal_gamma": focal_gamma}
     objective = {"label_smoothing": label_smoothing} | weighting
     try:
