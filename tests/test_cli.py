@@ -398,4 +398,5 @@ def test_a_disk_that_fills_while_the_heads_are_written(refused, prepared, tmp_pa
     monkeypatch.setattr("pp_lib.train.checkpoint.write_atomically", full)
     complaint = refused("train", prepared, "--batch-size", 4, "--epochs", 1, "--views", 1)
     assert "cannot write runs/last/heads.safetensors: [Errno 28] No space left" in complaint
-    assert list((tmp_path / "runs" / "last").iterdir()) == []
+    left = {path.name for path in (tmp_path / "runs" / "last").iterdir()}
+    assert left <= {".lock", "checkpoints"}  # what --resume goes on from, and no half of a result
