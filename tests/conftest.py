@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import signal
 import struct
 import zlib
 from pathlib import Path
@@ -12,6 +13,11 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = REPOSITORY.parent / "shared"
+
+# A shell that runs the tests in the background lets them, and all that they start, ignore Ctrl-C.
+# Some tests are about Ctrl-C.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _shared_folder(name):

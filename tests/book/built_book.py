@@ -51,6 +51,8 @@ class Visit:
         self.page.goto(url)
         if url.endswith("/html/index.html"):  # it only leads to the first page
             self.page.wait_for_url(f"**/{TOC['root']}.html")
+            # what the browser had not loaded when it left, it gives up; the next page asks for it
+            self.wrong = [one for one in self.wrong if not one.startswith("failed: ")]
         self.settle()
 
     def settle(self):

@@ -121,6 +121,7 @@ def build(tmp_path, extension):
     pytest.importorskip("sphinxcontrib.bibtex", reason="pip install -e '.[book]' for the book")
     extension("citations")
     from sphinx.application import Sphinx  # absent where the book's tools are
+    from sphinx.util.docutils import docutils_namespace, patch_docutils
 
     def run(text, bib):
         source = tmp_path / "source"
@@ -142,10 +143,11 @@ def build(tmp_path, extension):
             "bibtex_cite_id": "{key}",
         }
         folders = [str(tmp_path / name) for name in ("out", "trees")]
-        app = Sphinx(
-            str(source), None, *folders, "html", settings, io.StringIO(), warnings, parallel=1
-        )
-        app.build()
+        with patch_docutils(), docutils_namespace():  # else its directives stay for other tests
+            app = Sphinx(
+                str(source), None, *folders, "html", settings, io.StringIO(), warnings, parallel=1
+            )
+            app.build()
         return warnings.getvalue(), (tmp_path / "out" / "book" / "references.html").read_text()
 
     return run
