@@ -44,7 +44,8 @@ lint: $(READY)
 	$(BIN)/ruff format --check src tests benchmarks book data
 
 # nbval executes every chapter again and compares the key cells; the pages are tested as built.
-# What executes chapters runs beside the rest: either alone leaves one of two cores idle.
+# What executes chapters runs beside the rest: either alone leaves one of two cores idle. Chapters
+# get one thread then: two programs with two threads each wait for one another most of the time.
 test: lint
 	$(BIN)/python book/notebooks.py check
 	@$(MAKE) --no-print-directory $(PAGES)/index.html
@@ -56,7 +57,7 @@ test-library: $(READY)
 
 test-chapters: $(READY)
 	$(BIN)/pytest -m "not long" tests/colab
-	$(BIN)/pytest -p no:cacheprovider --nbval-lax --nbval-current-env chapters
+	OMP_NUM_THREADS=1 $(BIN)/pytest -p no:cacheprovider --nbval-lax --nbval-current-env chapters
 
 train: $(READY)
 	$(BIN)/photopilot train --simulated 1000 --out runs/simulated
