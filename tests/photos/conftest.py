@@ -2,11 +2,16 @@
 
 import io
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+# pytest's importlib mode adds no folder to the path, and tests of fetching share a module.
+sys.path.insert(0, str(Path(__file__).parent))
+import fivek_server  # noqa: E402
 
 SHORT, LONG, RATIONAL, SRATIONAL, ASCII = 3, 4, 5, 10, 2
 F_NUMBER, EXPOSURE_TIME, ISO, SHUTTER_SPEED, APERTURE = 0x829D, 0x829A, 0x8827, 0x9201, 0x9202
@@ -102,3 +107,13 @@ def dngs(tmp_path_factory):
     for i, photograph in enumerate(simulate(6, seed=3, size=96, workers=1, progress=False)):
         write_dng(folder / f"{i}.dng", photograph)
     return folder
+
+
+@pytest.fixture
+def server(photographs, monkeypatch):
+    """Run a server with FiveK's paths that holds the module's `photographs`."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with fivek_server.serving() as (fivek, base):
+        fivek.hold(photographs)
+        fivek.base = base
+        yield fivek

@@ -4,7 +4,6 @@ import builtins
 import csv
 import errno
 import hashlib
-import importlib.util
 import os
 import re
 import resource
@@ -17,8 +16,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from pathlib import Path
 
+import fivek_server
 import pytest
 
 from pp_lib.photos import fetch
@@ -27,11 +26,6 @@ from pp_lib.photos.fivek.courtesy import Courtesy, Patience, TryAgain
 from pp_lib.photos.fivek.fetch import LicenceNotAcceptedError
 from pp_lib.photos.journal import locked
 
-_spec = importlib.util.spec_from_file_location(
-    "fivek_server", Path(__file__).with_name("fivek_server.py")
-)
-fivek_server = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(fivek_server)
 LISTS, LICENCES, photo_path = fivek_server.LISTS, fivek_server.LICENCES, fivek_server.photo_path
 
 QUICK = Patience(tries=4, first_pause_s=0.02, longest_pause_s=0.05, timeout_s=5)
@@ -51,15 +45,6 @@ def photographs(tmp_path_factory):
         name: write_dng(folder / "one.dng", photo).read_bytes()
         for name, photo in zip(names, photos, strict=True)
     }
-
-
-@pytest.fixture
-def server(photographs, monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with fivek_server.serving() as (fivek, base):
-        fivek.hold(photographs)
-        fivek.base = base
-        yield fivek
 
 
 @pytest.fixture

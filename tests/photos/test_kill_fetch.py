@@ -1,22 +1,14 @@
 """kill -9 in the middle of fetching, with and without preparing: the same bytes in the end."""
 
-import importlib.util
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pp_lib.photos import fetch, fetch_and_prepare, prepare
-
-_spec = importlib.util.spec_from_file_location(
-    "fivek_server", Path(__file__).with_name("fivek_server.py")
-)
-fivek_server = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(fivek_server)
 
 N = 16
 PACE_S = 0.03  # for 1 kB: each of the 16 files takes 0.27 s, and two come at a time
@@ -46,15 +38,6 @@ def photographs(tmp_path_factory):
         f"a{i:04d}": write_dng(folder / "one.dng", photo).read_bytes()
         for i, photo in enumerate(photos)
     }
-
-
-@pytest.fixture
-def server(photographs, monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with fivek_server.serving() as (fivek, base):
-        fivek.hold(photographs)
-        fivek.base = base
-        yield fivek
 
 
 def contents(folder):

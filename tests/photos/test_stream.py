@@ -1,10 +1,9 @@
 """Preparing while fetching, and what becomes of photographs whose RAW file was deleted."""
 
-import importlib.util
 import shutil
 import time
-from pathlib import Path
 
+import fivek_server
 import pytest
 from PIL import Image
 
@@ -13,11 +12,6 @@ from pp_lib.photos.fivek import fetching, stream
 from pp_lib.photos.fivek.courtesy import Patience
 from pp_lib.photos.journal import locked
 
-_spec = importlib.util.spec_from_file_location(
-    "fivek_server", Path(__file__).with_name("fivek_server.py")
-)
-fivek_server = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(fivek_server)
 photo_path = fivek_server.photo_path
 
 QUICK = Patience(tries=3, first_pause_s=0.02, longest_pause_s=0.05, timeout_s=5)
@@ -38,15 +32,6 @@ def photographs(tmp_path_factory):
     content[where : where + 8] = bytes(8)
     dngs[1] = bytes(content)
     return {f"a{i + 1:04d}": dng for i, dng in enumerate(dngs)}
-
-
-@pytest.fixture
-def server(photographs, monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with fivek_server.serving() as (fivek, base):
-        fivek.hold(photographs)
-        fivek.base = base
-        yield fivek
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from pp_lib.train import (
     summary,
     wilson_interval,
 )
-from pp_lib.train.calibration import expected_calibration_error, softmax
+from pp_lib.train.calibration import expected_calibration_error, probabilities_of
 from pp_lib.train.calibration import log_loss as our_log_loss
 from pp_lib.train.metrics import macro_f1
 from pp_lib.train.stops import stops_error, stops_to_class
@@ -117,7 +117,7 @@ def slow_calibration_error(y, p, n_bins):
 )
 def test_calibration_error_is_that_of_a_slow_computation(case, n_bins):
     y, logits = case
-    p = softmax(logits)
+    p = probabilities_of(logits)
     expected = slow_calibration_error(y, np.minimum(p, 1), n_bins)
     assert expected_calibration_error(y, p, n_bins) == pytest.approx(expected, abs=EXACT)
 
@@ -264,7 +264,7 @@ def test_summary_grows_with_what_it_is_given():
         head, y = found[name], labels[:, j]
         e = np.exp(z)
         assert head["loss"] == pytest.approx(log_loss(y, e / e.sum(axis=1, keepdims=True)))
-        expected = slow_calibration_error(y, softmax(z), 15)
+        expected = slow_calibration_error(y, probabilities_of(z), 15)
         assert head["calibration_error"] == pytest.approx(expected, abs=EXACT)
         distance = np.abs(stops - predicted_stops)[:, j].mean()
         assert head["stops_error"] == pytest.approx(distance, abs=EXACT)

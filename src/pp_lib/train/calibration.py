@@ -1,29 +1,27 @@
-"""What a classifier's probabilities are worth. NumPy only, all in float64."""
+"""What a classifier's probabilities are worth. NumPy and SciPy only, all in float64."""
 
 import numpy as np
+from scipy.special import log_softmax
 
 from .checks import as_labels
 
 
-def log_softmax(logits):
+def log_probabilities(logits):
     """Give ln p of each class, (N, K) float64, from logits.
 
-    A logit may be minus infinity: its class then has probability 0. What is subtracted is the
-    largest logit, so nothing overflows, however sure the classifier is (chapter 8).
+    A logit may be minus infinity: its class then has probability 0. Chapter 8.
     """
     z = np.asarray(logits, dtype=np.float64)
     if z.ndim != 2 or z.size == 0:
         raise ValueError(f"logits must be (N, K), N and K at least 1, got {z.shape}")
-    largest = z.max(axis=1, keepdims=True)
-    if not np.isfinite(largest).all():
+    if not np.isfinite(z.max(axis=1)).all():
         raise ValueError("logits must be finite or minus infinity, with a finite one in each row")
-    z = z - largest
-    return z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+    return log_softmax(z, axis=1)
 
 
-def softmax(logits):
-    """Give the probabilities, (N, K) float64; see `log_softmax`."""
-    return np.exp(log_softmax(logits))
+def probabilities_of(logits):
+    """Give the probabilities, (N, K) float64; see `log_probabilities`."""
+    return np.exp(log_probabilities(logits))
 
 
 def log_loss(y, logits):
@@ -43,7 +41,7 @@ def log_loss(y, logits):
     float
         Infinite only where a true class has a logit of minus infinity.
     """
-    y, log_p = as_labels(y), log_softmax(logits)
+    y, log_p = as_labels(y), log_probabilities(logits)
     _check_classes(y, log_p)
     return float(-np.mean(log_p[np.arange(len(y)), y]))
 

@@ -8,7 +8,7 @@ from scipy.special import ndtri
 
 from pp_lib.photos.bins import HEADS
 
-from .calibration import expected_calibration_error, log_loss, softmax
+from .calibration import expected_calibration_error, log_loss, probabilities_of
 from .checks import as_labels, as_pair, one_column_a_head
 from .stops import stops_error, stops_to_class
 
@@ -176,7 +176,9 @@ def summary(labels, predicted, labels_train=None, *, logits=None, stops=None, pr
         }
         if logits is not None:
             heads[name]["loss"] = log_loss(y, logits[name])
-            heads[name]["calibration_error"] = expected_calibration_error(y, softmax(logits[name]))
+            heads[name]["calibration_error"] = expected_calibration_error(
+                y, probabilities_of(logits[name])
+            )
         if stops is not None:
             heads[name]["stops_to_class"] = stops_to_class(y, stops[:, j], y_hat, name)
         if predicted_stops is not None:
