@@ -53,7 +53,8 @@ def test_curves_begin_at_epoch_one_and_carry_two_marks(ax):
     assert [list(line.get_xdata()) for line in lines] == [[1, 2], [1, 2]]
     assert len({line.get_color() for line in lines}) == 2
     assert len({line.get_linestyle() for line in lines}) == 2
-    assert {text.get_text() for text in ax.texts} == {"a", "b"}
+    colour_of = {text.get_text(): text.get_color() for text in ax.texts}
+    assert colour_of == dict(zip("ab", (line.get_color() for line in lines), strict=True))
 
 
 def test_curves_that_end_together_have_names_apart(ax):

@@ -396,6 +396,29 @@ def test_a_full_disk_keeps_the_old_checkpoints(stopped, monkeypatch):
     go_on()
 
 
+def test_a_checkpoint_is_on_the_disk_before_it_has_its_name(stopped, monkeypatch):
+    """After a power failure a name must not stand for files that were still on their way."""
+    folder, go_on = stopped
+    steps, fsync, replace_ = [], os.fsync, os.replace
+
+    def noted_fsync(handle):
+        steps.append(Path(os.readlink(f"/proc/self/fd/{handle}")).name)
+        fsync(handle)
+
+    def noted_replace(source, target):
+        steps.append(Path(target))
+        replace_(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", noted_fsync)
+        patch.setattr(os, "replace", noted_replace)
+        go_on()
+    checkpoint = Path(folder, checkpoints(folder)[-1])
+    named = steps.index(checkpoint)
+    assert {*os.listdir(checkpoint), "whole"} <= set(steps[:named])
+    assert folder.name in steps[named:]
+
+
 def test_a_limit_of_the_system_keeps_the_old_checkpoints(stopped):
     """The same with the kernel itself refusing in the middle of a file."""
     folder, go_on = stopped

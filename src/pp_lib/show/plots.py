@@ -142,7 +142,7 @@ def learning_curves(ax, curves, *, reference=None, reference_name=None, ylabel="
     curves : dict of str to sequence of float
         Name and one value an epoch; the first value belongs to epoch 1.
     reference : float, optional
-        A dashed horizontal line, for instance the label entropy.
+        A dotted horizontal line, for instance the label entropy.
     reference_name : str, optional
         Written at the end of that line.
     ylabel : str
@@ -167,12 +167,12 @@ def learning_curves(ax, curves, *, reference=None, reference_name=None, ylabel="
         epochs = np.arange(1, values.size + 1)
         ax.plot(epochs, values, color=_CYCLE[i], linestyle=LINE_STYLES[i])
         ax.plot(epochs[-1], values[-1], color=_CYCLE[i], marker=MARKERS[i])
-        ends[name] = (epochs[-1], values[-1])
+        ends[name] = (epochs[-1], values[-1], _CYCLE[i])
     if reference is not None:
-        last = max(x for x, _ in ends.values())
+        last = max(x for x, _, _ in ends.values())
         ax.plot([1, last], [reference] * 2, color=COLOURS["muted"], ls=(0, (2, 2)), lw=1)
         if reference_name:
-            ends[reference_name] = (last, reference)
+            ends[reference_name] = (last, reference, COLOURS["ink"])
     _name_ends(ax, ends)
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set_xlabel("epoch")
@@ -225,14 +225,14 @@ def confusion(ax, counts, names):
 
 
 def _name_ends(ax, ends):
-    """Write each curve's name at its last point, pushed apart where they would overlap."""
+    """Write each curve's name at its last point, in its colour, apart where they would overlap."""
     order = sorted(ends, key=lambda name: ends[name][1])
     low, high = ax.get_ylim()
     height_pt = ax.get_position().height * ax.figure.get_size_inches()[1] * 72
     gap = 12 / height_pt * (high - low)
     previous = -np.inf
     for name in order:
-        x, y = ends[name]
+        x, y, colour = ends[name]
         at = max(y, previous + gap)
         previous = at
         ax.annotate(
@@ -242,5 +242,6 @@ def _name_ends(ax, ends):
             textcoords="offset points",
             va="center",
             fontsize=10,
+            color=colour,
             annotation_clip=False,
         )

@@ -33,7 +33,21 @@ def whole_folder(out, name):
         part = Path(folder) / "whole"
         part.mkdir()
         yield part
+        for file in part.iterdir():  # past a power failure, too
+            with open(file, "rb+") as stream:
+                os.fsync(stream.fileno())
+        _names_onto_the_disk(part)
         os.replace(part, out / name)
+        _names_onto_the_disk(out)
+
+
+def _names_onto_the_disk(folder):
+    if hasattr(os, "O_DIRECTORY"):  # where a system lets one ask for that
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def remove_leftovers(out):
