@@ -1,6 +1,6 @@
 """One epoch of the digits network, 784-128-64-10: NumPy by hand against eager PyTorch on the CPU.
 
-    python benchmarks/digits.py [--rounds 40] [--threads 1]
+    python benchmarks/digits.py [--rounds 120] [--threads 1]
 
 Both sides start from the same weights and do the same work: float32, batches of 32 in the same
 order, cross-entropy whose value is looked at, all gradients, Adam with PyTorch's defaults. They
@@ -84,7 +84,7 @@ class ByTorch:
         return total / -(-len(self.x) // BATCH_SIZE)
 
 
-def measure(quick=False, rounds=40, threads=(1,)):
+def measure(quick=False, rounds=120, threads=(1,)):
     """Give the benchmark's rows for the table."""
     rounds = 2 if quick else rounds
     digits = load_digits()
@@ -146,7 +146,7 @@ def measure(quick=False, rounds=40, threads=(1,)):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--rounds", type=int, default=120)
     parser.add_argument("--threads", type=int, nargs="+", default=[1])
     options = parser.parse_args()
     return exit_status(measure(rounds=options.rounds, threads=options.threads))
