@@ -15,7 +15,7 @@ import sys
 import time
 
 import torch
-from gpu import operations
+from roof import matmul_peak, operations
 from rows import exit_status, row
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -56,21 +56,6 @@ def photos_per_s(work, n):
     start = time.perf_counter()
     work()
     return n / (time.perf_counter() - start)
-
-
-def matmul_peak(device, dtype, sizes, for_s=0.5):
-    """Give the operations a second of the fastest square matrix product."""
-    wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
-    peak = 0.0
-    for size in sizes:
-        a = torch.randn(size, size, device=device).to(dtype)
-        begin = time.perf_counter()
-        while time.perf_counter() - begin < for_s:
-            start = time.perf_counter()
-            torch.mm(a, a)
-            wait()
-            peak = max(peak, 2 * size**3 / (time.perf_counter() - start))
-    return peak
 
 
 def measure(quick=False, n=96, rounds=3, sizes=()):

@@ -2,11 +2,8 @@
 
     python benchmarks/gpu.py [--batch 512] [--rounds 20]
 
-The peak is that of one large matrix product in bfloat16, measured in the same run: what the machine
-gives and not what its maker prints. A photograph's work is counted from the layers' shapes, two
-operations for each multiplication with its addition. To train is to go forward, and backward twice
-(to the weights and to the inputs), but for the first convolution, whose input needs no gradient.
-Without a GPU there are no rows.
+The peak is that of one large matrix product in bfloat16, and a photograph's work is counted from
+the layers' shapes (roof.py), both in the same run. Without a GPU there are no rows.
 """
 
 import argparse
@@ -14,6 +11,7 @@ import sys
 import time
 
 import torch
+from roof import matmul_peak, operations
 from rows import Absent, exit_status, row
 
 from pp_lib.photos.bins import HEADS
@@ -21,23 +19,6 @@ from pp_lib.train import ThreeHeadVGG16
 
 SIZE = 128
 MATRIX = 8192
-
-
-def operations(model, size):
-    """Count a photograph's operations: (forward, training)."""
-    counts = []
-
-    def count(module, _, output):
-        weights = module.weight[0].numel()  # of one output number
-        counts.append(2 * weights * output[0].numel())
-
-    layers = [m for m in model.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
-    hooks = [layer.register_forward_hook(count) for layer in layers]
-    with torch.no_grad():
-        model.eval()(torch.zeros(1, 3, size, size))
-    for hook in hooks:
-        hook.remove()
-    return sum(counts), 3 * sum(counts) - counts[0]
 
 
 def per_second(work, device, rounds):
@@ -55,9 +36,7 @@ def per_second(work, device, rounds):
 
 def speeds(device, batch, rounds, size=SIZE, matrix=MATRIX):
     """Give the peak in operations a second, and photographs a second forward and in training."""
-    a = torch.randn(matrix, matrix, device=device, dtype=torch.bfloat16)
-    b = torch.randn(matrix, matrix, device=device, dtype=torch.bfloat16)
-    peak = 2 * matrix**3 * per_second(lambda: a @ b, device, rounds)
+    peak = matmul_peak(device, torch.bfloat16, (matrix,))
     model = ThreeHeadVGG16("random", freeze_features=False)
     model = model.to(device, memory_format=torch.channels_last)
     x = torch.randn(batch, 3, size, size, device=device)

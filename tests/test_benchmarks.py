@@ -38,7 +38,7 @@ def test_every_script_is_in_the_run(run):
     assert sorted([*run.SCRIPTS, *run.NOT_BENCHMARKS]) == SCRIPTS
 
 
-@pytest.mark.parametrize("script", [s for s in SCRIPTS if s not in {"rows", "run"}])
+@pytest.mark.parametrize("script", [s for s in SCRIPTS if s not in {"roof", "rows", "run"}])
 def test_every_script_measures(script):
     module = importlib.import_module(script)
     assert callable(module.measure)
@@ -92,7 +92,7 @@ def test_without_a_gpu_there_is_a_reason_and_no_number(rows, monkeypatch):
 
 
 def test_the_operations_of_vgg16_counted_by_hand():
-    gpu = importlib.import_module("gpu")
+    roof = importlib.import_module("roof")
     from pp_lib.train import ThreeHeadVGG16
 
     # channels of each convolution, and the side of its picture at 128 px
@@ -101,7 +101,10 @@ def test_the_operations_of_vgg16_counted_by_hand():
     layers += [(256, 512, 16), (512, 512, 16), (512, 512, 16), *[(512, 512, 8)] * 3]
     convolutions = [2 * 9 * a * b * side**2 for a, b, side in layers]
     forward = sum(convolutions) + 2 * (25088 * 512 + 512 * 256 + 3 * 256 * 3)
-    assert gpu.operations(ThreeHeadVGG16("random"), 128) == (forward, 3 * forward - convolutions[0])
+    assert roof.operations(ThreeHeadVGG16("random"), 128) == (
+        forward,
+        3 * forward - convolutions[0],
+    )
 
 
 def test_the_gpus_code_runs_where_there_is_none(rows):
