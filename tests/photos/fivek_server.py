@@ -28,8 +28,8 @@ class FiveK:
     """The server: `files` by path, `will` by path, and `log` of (time, method, path, headers)."""
 
     def __init__(self):
-        self.files, self.will, self.log, self.in_work = {}, {}, [], 0
-        self.most_in_work = 0
+        self.files, self.will, self.log = {}, {}, []
+        self.under_way = self.most_under_way = 0  # bodies whose last chunk is not sent yet
         self.pace_s = 0.0  # before each chunk of 1 kB
         self.lock = threading.Lock()
         self.dates = {}
@@ -44,6 +44,17 @@ class FiveK:
             self.files[path] = "".join(f"{name}\n" for name in some).encode()
         for path, word in zip(LICENCES, (b"Adobe. ", b"Adobe and MIT. "), strict=True):
             self.files[path] = word + LICENCE
+
+    @contextmanager
+    def sending(self):
+        with self.lock:
+            self.under_way += 1
+            self.most_under_way = max(self.most_under_way, self.under_way)
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.under_way -= 1
 
     def etag(self, path):
         return f'"{hashlib.sha256(self.files[path]).hexdigest()[:16]}"'
@@ -80,15 +91,10 @@ class Handler(BaseHTTPRequestHandler):
             fivek.log.append((time.monotonic(), self.command, path, dict(self.headers)))
             will = fivek.will.get(path, []) if self.command == "GET" else []
             action = will.pop(0) if will else behave
-            fivek.in_work += 1
-            fivek.most_in_work = max(fivek.most_in_work, fivek.in_work)
         try:
             action(self, path)
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True  # the client has gone
-        finally:
-            with fivek.lock:
-                fivek.in_work -= 1
 
     def head(self, status, headers):
         self.send_response(status)
@@ -99,10 +105,14 @@ class Handler(BaseHTTPRequestHandler):
     def body(self, content):
         if self.command == "HEAD":
             return
-        for i in range(0, len(content), 1000):
-            if self.server.fivek.pace_s:
+        chunk = b""
+        with self.server.fivek.sending():
+            for i in range(0, len(content), 1000):
+                self.wfile.write(chunk)
                 time.sleep(self.server.fivek.pace_s)
-            self.wfile.write(content[i : i + 1000])
+                chunk = content[i : i + 1000]
+        # No longer counted: a client with the last chunk may ask again before this thread goes on.
+        self.wfile.write(chunk)
 
     def about(self, path):
         fivek = self.server.fivek

@@ -127,7 +127,7 @@ def test_a_sample_is_drawn_by_its_seed_and_grows(get, server, photographs, tmp_p
 def test_few_connections_at_once(get, server):
     server.pace_s = 0.01
     get(6, connections=2)
-    assert server.most_in_work == 2
+    assert server.most_under_way == 2
     assert len(server.asked()) == 6
 
 
