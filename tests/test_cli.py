@@ -363,11 +363,17 @@ def test_a_full_disk(photos, tmp_path, command):
     assert sorted(left) == ([] if command.startswith("sim") else [".journal.jsonl", ".lock"])
 
 
-# a shell that starts tests in the background has them ignore Ctrl-C
-INTERRUPTIBLE = (
-    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
-    "from pp_lib.cli import main; main()"
-)
+# A shell that starts tests in the background has them ignore Ctrl-C, and a busy machine may look
+# away for longer than 25 small photographs take.
+INTERRUPTIBLE = """
+import signal, time
+from pp_lib.cli import main
+from pp_lib.photos import job
+signal.signal(signal.SIGINT, signal.default_int_handler)
+read = job.read_exposure
+job.read_exposure = lambda path: time.sleep(0.2) or read(path)
+main()
+"""
 
 
 def test_control_c_and_then_to_the_end(tmp_path):
