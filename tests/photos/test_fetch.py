@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -446,6 +446,12 @@ def test_two_runs_in_one_folder(get, server, tmp_path):
     assert not server.log
 
 
+def bad_news_first(futures, return_when):
+    """Wait for all, and tell of errors before what went well, as chance may have it too."""
+    done, running = wait(futures)
+    return sorted(done, key=lambda future: future.exception() is None), running
+
+
 def test_no_room(get, server, photographs, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=100_040_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
@@ -458,6 +464,7 @@ def test_no_room(get, server, photographs, tmp_path, monkeypatch):
     # it shrinks while files come; nobody could know before, as HEAD says nothing
     monkeypatch.setattr(fivek_server.Handler, "do_HEAD", lambda s: fivek_server.status(405)(s, ""))
     usage = usage._replace(free=100_000_100)
+    monkeypatch.setattr(fetching, "wait", bad_news_first)
     with pytest.raises(OSError, match=r"not enough room: 0.0 MB.*4 of 6 photographs are whole"):
         get(6)
     monkeypatch.undo()

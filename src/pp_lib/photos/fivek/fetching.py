@@ -57,7 +57,8 @@ class Fetching:
             with self._bar:
                 failed = self._work(chosen)
         except OSError as error:
-            done = f"{self.n_whole} of {len(chosen)} photographs are whole"
+            n_whole = sum(map(self._is_done, chosen))  # some that no thread had told of
+            done = f"{n_whole} of {len(chosen)} photographs are whole"
             message = f"{error.strerror or error} ({done}): put that right and run again"
             raise OSError(error.errno, message, str(self.out)) from error
         self.journal.write(failed)
