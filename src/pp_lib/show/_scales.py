@@ -67,21 +67,33 @@ def axis(label, limits, log):
     below, above = (1e-9 * e for e in ends) if log else (1e-9 * (ends[1] - ends[0]),) * 2
     ticks = [float(t) for t in ticks if ends[0] - below <= t <= ends[1] + above]
     every = -(-len(ticks) // 6)
+    step = None if log or len(ticks) < 2 else ticks[1] - ticks[0]
     return {
         "label": label,
         "limits": [low, high],
         "log": bool(log),
-        "ticks": [[t, _tick_label(t, log)] for t in ticks[::every]],
+        "ticks": [[t, _tick_label(t, step)] for t in ticks[::every]],
     }
 
 
-def _tick_label(value, log):
+def _tick_label(value, step):
+    """Return the words at a tick; where `step` is given, neighbours that far apart differ."""
+    if step and abs(value) < 1e-9 * step:  # rounding errors of the steps up to zero
+        value = 0.0
+    exponent = _exponent(value) if value else 0
+    # Steps of 2.5 need a digit behind their own first one.
+    needed = exponent - _exponent(step) + 2 if step else 0
     if value and not 1e-3 <= abs(value) < 1e5:
-        exponent = int(np.floor(np.log10(abs(value)) + 1e-9))
-        digits = f"{value / 10.0**exponent:.3g}"
+        digits = f"{value / 10.0**exponent:.{max(3, needed)}g}"
         power = "10" + str(exponent).translate(SUPERSCRIPTS)
-        return power if digits == "1" else f"{digits}\u00b7{power}"
-    return f"{round(value, 10):g}".replace("-", "\u2212")
+        words = power if digits == "1" else f"{digits}\u00b7{power}"
+    else:
+        words = f"{value:.{max(6, needed)}g}"
+    return words.replace("-", "\u2212")
+
+
+def _exponent(value):
+    return int(np.floor(np.log10(abs(value)) + 1e-9))
 
 
 def prepare(ax, x, y):
