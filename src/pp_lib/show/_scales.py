@@ -4,9 +4,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator
 
-SUPERSCRIPTS = str.maketrans(
-    "-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079"
-)
+from pp_lib.show.words import number
 
 
 def limits(arrays, log, *, margin=0.04):
@@ -63,33 +61,31 @@ def axis(label, limits, log):
             ticks = LogLocator(10, subs=(1, 2, 5)).tick_values(*ends)
     else:
         ticks = MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]).tick_values(*ends)
+    steps = np.diff(ticks, prepend=2 * ticks[0] - ticks[1])  # a logarithmic scale's grow
     # Of a logarithmic scale's width even a billionth may hold decades of its lower end.
     below, above = (1e-9 * e for e in ends) if log else (1e-9 * (ends[1] - ends[0]),) * 2
-    ticks = [float(t) for t in ticks if ends[0] - below <= t <= ends[1] + above]
+    ticks = [
+        [float(t), _tick_label(t, step)]
+        for t, step in zip(ticks, steps, strict=True)
+        if ends[0] - below <= t <= ends[1] + above
+    ]
     every = -(-len(ticks) // 6)
-    step = None if log or len(ticks) < 2 else ticks[1] - ticks[0]
     return {
         "label": label,
         "limits": [low, high],
         "log": bool(log),
-        "ticks": [[t, _tick_label(t, step)] for t in ticks[::every]],
+        "ticks": ticks[::every],
     }
 
 
 def _tick_label(value, step):
-    """Return the words at a tick; where `step` is given, neighbours that far apart differ."""
-    if step and abs(value) < 1e-9 * step:  # rounding errors of the steps up to zero
-        value = 0.0
-    exponent = _exponent(value) if value else 0
+    """Return the words at a tick, in as many digits as tell it from one that is `step` away."""
+    if value == 0:
+        return "0"
     # Steps of 2.5 need a digit behind their own first one.
-    needed = exponent - _exponent(step) + 2 if step else 0
-    if value and not 1e-3 <= abs(value) < 1e5:
-        digits = f"{value / 10.0**exponent:.{max(3, needed)}g}"
-        power = "10" + str(exponent).translate(SUPERSCRIPTS)
-        words = power if digits == "1" else f"{digits}\u00b7{power}"
-    else:
-        words = f"{value:.{max(6, needed)}g}"
-    return words.replace("-", "\u2212")
+    digits = max(1, _exponent(value) - _exponent(step) + 2)
+    words = number(value, digits).replace(" \u00d7 ", "\u00b7")
+    return words.removeprefix("1\u00b7").replace("-", "\u2212")
 
 
 def _exponent(value):

@@ -2,9 +2,10 @@
 
 import math
 
-from pp_lib.show._scales import SUPERSCRIPTS
-
 PLAIN = 1e-3, 1e5  # between these a number needs no power of ten
+SUPERSCRIPTS = str.maketrans(
+    "-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079"
+)
 
 
 def number(value, digits=3):
